@@ -1,0 +1,1 @@
+"""Recordings on disk <-> values: videos and rollouts."""

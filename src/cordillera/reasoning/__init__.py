@@ -1,0 +1,1 @@
+"""Why: reasoning traces and the sentences that state them."""

@@ -1,0 +1,1 @@
+"""Observation -> Controls, in the car: tracker and driver."""

@@ -1,0 +1,1 @@
+"""WorldState -> Observation: cameras, scene, window."""

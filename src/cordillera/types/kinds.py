@@ -1,0 +1,103 @@
+"""The closed sets: kinds of agents, lanes and signals, light states, decisions, weather."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class AgentKind(IntEnum):
+    """What an agent is; the value is the code in `Agents.kind`. Codes from 64 up do not move by themselves."""
+
+    CAR = 0
+    VAN = 1
+    TRUCK = 2
+    BUS = 3
+    MOTORCYCLE = 4
+    BICYCLE = 5  # with its rider
+    PEDESTRIAN = 6
+    WHEELCHAIR = 7
+    ANIMAL = 8
+    TRAM = 9
+    TRAILER = 10
+    AMBULANCE = 11
+    POLICE_CAR = 12
+    FIRE_ENGINE = 13
+    CONE = 64
+    BARRIER = 65
+    DEBRIS = 66
+    WARNING_TRIANGLE = 67
+    FALLEN_TREE = 68
+
+
+class LightState(IntEnum):
+    """What a traffic light shows; the value is the code in `WorldState.signals`. Static signs stay OFF."""
+
+    OFF = 0
+    RED = 1
+    RED_AMBER = 2
+    AMBER = 3
+    GREEN = 4
+    FLASHING_AMBER = 5
+    FLASHING_RED = 6
+
+
+class LaneKind(StrEnum):
+    """What a lane is for. Routes use DRIVING and BUS; the rest is drawn and bounds the drivable area."""
+
+    DRIVING = "driving"
+    BUS = "bus"
+    BIKING = "biking"
+    SIDEWALK = "sidewalk"
+    SHOULDER = "shoulder"
+    PARKING = "parking"
+    MEDIAN = "median"
+    BORDER = "border"
+    KERB = "kerb"
+    RAIL = "rail"
+    RESTRICTED = "restricted"
+    OTHER = "other"
+
+
+class SignalKind(StrEnum):
+    """What a signal or sign demands, as far as driving rules go; `Signal.code` keeps the exact national type."""
+
+    TRAFFIC_LIGHT = "traffic_light"
+    PEDESTRIAN_LIGHT = "pedestrian_light"
+    STOP = "stop"
+    GIVE_WAY = "give_way"
+    PRIORITY = "priority"
+    SPEED_LIMIT = "speed_limit"
+    CROSSING = "crossing"
+    OTHER = "other"
+
+
+class Longitudinal(StrEnum):
+    """The closed set of longitudinal decisions: the first action after the keyframe."""
+
+    SET_SPEED = "set-speed tracking"
+    FOLLOW_LEAD = "lead-obstacle following"
+    SPEED_ADAPTATION = "speed adaptation"
+    GAP_SEARCH = "gap searching"
+    OVERTAKE = "acceleration for passing"
+    YIELD = "yield"
+    STOP = "stop for static constraint"
+
+
+class Lateral(StrEnum):
+    """The closed set of lateral decisions."""
+
+    LANE_KEEPING = "lane keeping"
+    MERGE_SPLIT = "merge or split"
+    OUT_OF_LANE_NUDGE = "out-of-lane nudge"
+    IN_LANE_NUDGE = "in-lane nudge"
+    LANE_CHANGE = "lane change"
+    PULL_OVER = "pull-over"
+    TURN = "turn"
+    ABORT = "lateral manoeuvre abort"
+
+
+class Weather(StrEnum):
+    CLEAR = "clear"
+    CLOUDY = "cloudy"
+    RAIN = "rain"
+    FOG = "fog"

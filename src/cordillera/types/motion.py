@@ -1,0 +1,103 @@
+"""What moves: trajectories, the ego vehicle, agents, the state of the world, and a scenario to drive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cordillera.types.arrays import Bool, Float, Int
+from cordillera.types.kinds import Weather
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Stamped poses in one named frame: "world", "local" or "rig" (the rig at the time of planning)."""
+
+    t_us: Int  # (N,) strictly increasing
+    xyz: Float  # (N, 3)
+    quat_xyzw: Float  # (N, 4) unit
+    frame: str
+
+
+@dataclass(frozen=True, eq=False)
+class EgoState:
+    """The ego vehicle at its rear axle. Velocity is in the rig frame; `accel` and `curvature` are the actuators'."""
+
+    t_us: int
+    xyz: Float  # (3,) world
+    quat_xyzw: Float  # (4,) world
+    velocity_mps: Float  # (3,) rig: forward, left, up
+    accel_mps2: float = 0.0  # realised, along the heading
+    curvature_1pm: float = 0.0  # realised by the steering, positive to the left
+    yaw_rate_radps: float = 0.0
+
+    @property
+    def speed_mps(self) -> float:
+        """Signed forward speed."""
+        return float(self.velocity_mps[0])
+
+
+@dataclass(frozen=True, eq=False)
+class VehicleSpec:
+    """Dimensions of the ego vehicle; defaults are a mid-size SUV."""
+
+    length_m: float = 4.87
+    width_m: float = 2.12
+    height_m: float = 1.70
+    rear_axle_to_center_m: float = 1.43  # from the rear axle forward to the centre of the box
+    wheelbase_m: float = 2.85
+    track_m: float = 1.66
+
+
+@dataclass(frozen=True, eq=False)
+class Agents:
+    """All other movable things, one row each; rows with `valid` false are not there. `lane` is -1 off the lanes."""
+
+    id: Int  # (A,) unique, stable
+    kind: Int  # (A,) AgentKind
+    xyz: Float  # (A, 3) world, centre of the footprint, on the ground
+    yaw_rad: Float  # (A,)
+    speed_mps: Float  # (A,) along the heading
+    accel_mps2: Float  # (A,)
+    size_lwh: Float  # (A, 3) m
+    lane: Int  # (A,) lane that the agent follows
+    s_m: Float  # (A,) arc length of the box centre along that lane
+    valid: Bool  # (A,)
+
+
+@dataclass(frozen=True, eq=False)
+class WorldState:
+    """Everything that changes: with its scenario it determines the future."""
+
+    t_us: int
+    ego: EgoState
+    agents: Agents
+    signals: Int  # (len(map.signals),) LightState
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """Where to go: a line in `frame`, the next instruction as command and text, and the lanes it runs on if known."""
+
+    xyz: Float  # (N, 3), about 2 m apart
+    command: str = "follow"  # "follow", "left", "right", "straight", "change-left", "change-right", "arrive"
+    text: str = ""  # e.g. "Turn left in 40 m"
+    frame: str = "world"
+    lanes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """One situation to drive: a map by name, the state at the start, the task, and the conditions."""
+
+    name: str
+    seed: int
+    region: str
+    map: str  # what world.maps.load_map takes: a bundled name, a file, or a built road's specification
+    map_sha256: str
+    initial: WorldState
+    route: Route
+    duration_s: float
+    tags: tuple[str, ...] = ()
+    weather: Weather = Weather.CLEAR
+    hour: float = 12.0  # local solar time, 0..24
+    vehicle: VehicleSpec = field(default_factory=VehicleSpec)

@@ -1,0 +1,1 @@
+"""Look at a rollout: drawing, page."""

@@ -1,0 +1,1 @@
+"""WorldState + Controls -> WorldState: roads, vehicles, traffic, signals."""
