@@ -1,0 +1,197 @@
+"""The command line: one verb a job. Heavy modules are imported by the verb that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cordillera import __version__
+from cordillera.types import Weather
+
+POLICIES = ("expert", "route-follower", "constant-velocity")
+TIMES = {"dawn": 6.5, "morning": 9.0, "noon": 12.0, "afternoon": 15.5, "dusk": 18.5, "night": 23.0}
+
+
+def nearest(word: str, allowed: Sequence[str]) -> str:
+    """A wrong word and the right ones -> a sentence that names the nearest and lists all."""
+    close = difflib.get_close_matches(word.lower(), allowed, n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{word!r} is not known; {hint}one of: {', '.join(allowed)}"
+
+
+def one_of(allowed: Sequence[str]) -> Callable[[str], str]:
+    """An argument type that accepts these words and names the nearest for any other."""
+
+    def check(word: str) -> str:
+        if word not in allowed:
+            raise argparse.ArgumentTypeError(nearest(word, allowed))
+        return word
+
+    return check
+
+
+def number(low: float, high: float, unit: str) -> Callable[[str], float]:
+    """An argument type for a number in [low, high]."""
+
+    def check(word: str) -> float:
+        try:
+            value = float(word)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{word!r} is not a number of {unit} from {low:g} to {high:g}")
+        return value
+
+    return check
+
+
+def seed_of(word: str) -> int:
+    """An argument type for seeds: whole numbers from 0 to 2^63 - 1."""
+    if not word.isdecimal() or int(word) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number from 0 to 2^63 - 1")
+    return int(word)
+
+
+def hour_of(word: str) -> float:
+    """ "14:30", "14.5" or a name such as "dusk" -> the hour of the day."""
+    if word in TIMES:
+        return TIMES[word]
+    hour, _, minute = word.partition(":")
+    try:
+        value = float(hour) + (int(minute) / 60.0 if minute else 0.0)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < 24.0 or (minute and not 0 <= int(minute) < 60):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a time: write 14:30, or one of {', '.join(TIMES)}")
+    return value
+
+
+def cameras_of(word: str) -> tuple[str, ...]:
+    """ "none", "all", or camera names joined by commas -> full names, in the data set's order."""
+    from cordillera.sensors.rig import CAMERA_NAMES
+
+    if word == "none":
+        return ()
+    if word == "all":
+        return CAMERA_NAMES
+    short = {name: name for name in CAMERA_NAMES}
+    short |= {name.removeprefix("camera_").rsplit("_", 1)[0].replace("_", "-"): name for name in CAMERA_NAMES}
+    chosen = []
+    for part in word.split(","):
+        if part not in short:
+            known = [*(key for key in short if not key.startswith("camera_")), "all", "none"]
+            raise argparse.ArgumentTypeError(nearest(part, known))
+        chosen.append(short[part])
+    return tuple(name for name in CAMERA_NAMES if name in chosen)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    top = argparse.ArgumentParser(
+        prog="cordillera",
+        description="An open driving stack that sees, says why, and drives.",
+        epilog="example: cordillera drive --map kashiwanoha --seed 3",
+    )
+    top.add_argument("--version", action="version", version=f"cordillera {__version__}")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    drive = verbs.add_parser(
+        "drive",
+        help="drive through a road network and write a video, a page and the rollout",
+        epilog="example: cordillera drive --map town01 --seed 7 --weather rain --time dusk --duration 30",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    scene_arguments(drive)
+    drive.add_argument("--policy", type=one_of(POLICIES), default="expert", help=f"who drives: {', '.join(POLICIES)}")
+    drive.add_argument("--cameras", type=cameras_of, default="none", help="names joined by commas, all, or none")
+    drive.add_argument("--duration", type=number(1.0, 3600.0, "seconds"), default=60.0, help="longest drive in seconds")
+    drive.add_argument("--output", type=Path, default=None, help="folder for the results (default: runs/<name>)")
+    drive.set_defaults(run=run_drive)
+
+    render = verbs.add_parser(
+        "render",
+        help="write camera pictures with their semantics, instances and depth",
+        epilog="example: cordillera render --map karlsruhe --cameras front-wide,front-tele --time night --output stills",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    scene_arguments(render)
+    render.add_argument("--cameras", type=cameras_of, default="all", help="names joined by commas, or all")
+    render.add_argument("--after", type=number(0.0, 600.0, "seconds"), default=5.0, help="seconds to drive before")
+    render.add_argument("--width", type=number(16, 3840, "pixels"), default=960, help="width; the height is 9/16 of it")
+    render.add_argument("--output", type=Path, default=Path("stills"), help="folder for the pictures")
+    render.set_defaults(run=run_render)
+
+    maps = verbs.add_parser(
+        "maps",
+        help="list the bundled maps, or say what is in one map and what its reader assumed",
+        epilog="example: cordillera maps path/to/network.xodr",
+    )
+    maps.add_argument("map", nargs="?", help="a bundled name or an OpenDRIVE or Lanelet2 file")
+    maps.set_defaults(run=run_maps)
+    return top
+
+
+def scene_arguments(verb: argparse.ArgumentParser) -> None:
+    """The arguments that say which scene: shared by the verbs that need one."""
+    verb.add_argument("--map", default="karlsruhe", help="a bundled name (see: cordillera maps), or a map file")
+    verb.add_argument("--seed", type=seed_of, default=0, help="the same seed gives the same drive")
+    verb.add_argument("--weather", type=one_of([w.value for w in Weather]), default="clear", help="sky and road")
+    verb.add_argument("--time", type=hour_of, default="noon", help=f"HH:MM, or one of {', '.join(TIMES)}")
+
+
+def run_drive(arguments: argparse.Namespace) -> int:
+    from cordillera import presets
+
+    job = presets.DriveJob(
+        map=arguments.map,
+        seed=arguments.seed,
+        policy=arguments.policy,
+        cameras=arguments.cameras,
+        weather=Weather(arguments.weather),
+        hour=arguments.time,
+        duration_s=arguments.duration,
+        output=arguments.output,
+    )
+    presets.drive(job)
+    return 0
+
+
+def run_render(arguments: argparse.Namespace) -> int:
+    from cordillera import presets
+
+    job = presets.RenderJob(
+        map=arguments.map,
+        seed=arguments.seed,
+        cameras=arguments.cameras,
+        weather=Weather(arguments.weather),
+        hour=arguments.time,
+        after_s=arguments.after,
+        width=int(arguments.width),
+        output=arguments.output,
+    )
+    presets.stills(job)
+    return 0
+
+
+def run_maps(arguments: argparse.Namespace) -> int:
+    from cordillera import presets
+
+    presets.describe_maps(arguments.map)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Arguments -> exit status: 0 done, 2 for input that a person can mend (with the reason on standard error)."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except (ValueError, OSError) as error:
+        print(f"cordillera {arguments.verb}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"cordillera {arguments.verb}: interrupted before there was anything to keep", file=sys.stderr)
+        return 130
