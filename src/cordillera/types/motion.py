@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from cordillera.types.arrays import Bool, Float, Int
 from cordillera.types.kinds import Weather
 
@@ -62,6 +64,16 @@ class Agents:
     lane: Int  # (A,) lane that the agent follows
     s_m: Float  # (A,) arc length of the box centre along that lane
     valid: Bool  # (A,)
+    blinker: Int = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (A,) 1 left, -1 right, 0 off
+    wait_s: Float = field(default_factory=lambda: np.zeros(0))  # (A,) time since it came to a stand, 0 when under way
+    crossing: Int = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (A,) being walked over, -1 for none
+
+    def __post_init__(self) -> None:
+        """The last three columns may be left out: off, under way, on no crossing."""
+        count = len(self.id)
+        for name, default in (("blinker", 0), ("wait_s", 0.0), ("crossing", -1)):
+            if len(getattr(self, name)) == 0 and count:
+                object.__setattr__(self, name, np.full(count, default))
 
 
 @dataclass(frozen=True, eq=False)
