@@ -120,6 +120,40 @@ def step_vehicle(ego: EgoState, controls: Controls, dt_s: float, config: Vehicle
     )
 
 
+def path_response(ego: EgoState, config: VehicleConfig) -> tuple[float, float, float]:
+    """State -> how the course follows the steering: (gain, lag in s, curvature of the path that is under way in 1/m).
+
+    A held command u turns the course by speed x (gain u t - deficit), once everything has settled. The first-order lag
+    that starts from the third value has the same deficit: the actuator's lag, and what yaw inertia and the slip at
+    the rear axle take. Linear tyres: with x = (lateral speed of the centre of mass, yaw rate) and x' = A x + b u, the
+    integral of x_end - x is A^-1 (x - x_end). For the kinematic model (1, curvature lag, steered curvature).
+    """
+    speed = ego.speed_mps
+    if config.model == "kinematic" or speed < 1.0:
+        return 1.0, config.curvature_lag_s, ego.curvature_1pm
+    base, mass, inertia = config.spec.wheelbase_m, config.mass_kg, config.yaw_inertia_kgm2
+    rear = config.front_load * base
+    front, stiff_f, stiff_r = base - rear, config.front_stiffness_npr, config.rear_stiffness_npr
+    moment = front * stiff_f - rear * stiff_r
+    matrix = np.array(
+        [
+            [-(stiff_f + stiff_r) / (mass * speed), -speed - moment / (mass * speed)],
+            [-moment / (inertia * speed), -(front**2 * stiff_f + rear**2 * stiff_r) / (inertia * speed)],
+        ]
+    )
+    inverse = np.linalg.inv(matrix)
+    end = -inverse @ np.array([stiff_f * base / mass, front * stiff_f * base / inertia])  # for u = 1
+    now = np.array([ego.velocity_mps[1] + rear * ego.yaw_rate_radps, ego.yaw_rate_radps])
+    gain = float(end[1]) / speed
+    left_end, left_now = float(end[0] - rear * end[1]), float(ego.velocity_mps[1])
+    # deficit of the course in m per unit of speed, split into what goes with the command and what is under way
+    of_command = config.curvature_lag_s * gain - float((inverse @ end)[1]) / speed - left_end / speed**2
+    under_way = config.curvature_lag_s * gain * ego.curvature_1pm - float((inverse @ now)[1]) / speed
+    under_way -= left_now / speed**2
+    lag = of_command / gain
+    return gain, lag, under_way / lag
+
+
 # --------------------------------------------------------------------- kernels
 
 # rows of the parameter array
