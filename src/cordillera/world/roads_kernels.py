@@ -1,0 +1,392 @@
+"""Road queries as scalar kernels on a net: a point along a lane, Frenet projection, nearest lane, drivable area.
+
+A lane's frame follows its centre line with a heading that turns evenly between the points' tangents, so (s, lateral)
+is continuous, and `lane_project` inverts `lane_offset_point` wherever the lateral offset stays inside the radius of
+the curve. Beyond a lane's ends s is clamped and the lateral offset is measured from the end's tangent.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from cordillera.types import Bool, Float, Int
+from cordillera.world.roads_net import Net
+
+SEAM_M = 0.05  # lanes that touch may leave slits of this half width: links join within 10 cm
+CURVATURE_REACH_M = 2.0
+LATERAL_WEIGHT = 0.1  # m a metre off the centre line, inside the lane
+HEADING_WEIGHT_M = 3.0
+AGAINST_M = 3.0  # further cost of a lane that runs the other way
+LEVEL_FREE_M, LEVEL_WEIGHT = 1.0, 3.0
+
+
+# ---------------------------------------------------------------- along a lane
+
+
+@njit(cache=True)
+def _segment_at(net: Net, lane: int, s: float) -> tuple[int, float]:
+    """Lane, arc length -> index of the segment that holds it, and the fraction of it (0..1)."""
+    low, high = net.pt_ptr[lane], net.pt_ptr[lane + 1] - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if net.points[middle].s <= s:
+            low = middle
+        else:
+            high = middle
+    length = net.points[low + 1].s - net.points[low].s
+    t = (s - net.points[low].s) / length if length > 0.0 else 0.0
+    return low, min(1.0, max(0.0, t))
+
+
+@njit(cache=True)
+def _direction(net: Net, i: int, t: float) -> tuple[float, float]:
+    """Segment and fraction -> unit direction of travel."""
+    tx = (1.0 - t) * net.points[i].along_x + t * net.points[i + 1].along_x
+    ty = (1.0 - t) * net.points[i].along_y + t * net.points[i + 1].along_y
+    norm = math.sqrt(tx * tx + ty * ty)
+    if norm < 1e-9:  # a lane that turns back on the spot
+        return net.points[i].along_x, net.points[i].along_y
+    return tx / norm, ty / norm
+
+
+@njit(cache=True)
+def lane_offset_point(net: Net, lane: int, s: float, lateral: float) -> tuple[float, float, float, float]:
+    """Lane, arc length (clamped), offset to the left in m -> x, y, z, yaw; the inverse of `lane_project`."""
+    i, t = _segment_at(net, lane, s)
+    tx, ty = _direction(net, i, t)
+    x = net.points[i].x + t * (net.points[i + 1].x - net.points[i].x) - lateral * ty
+    y = net.points[i].y + t * (net.points[i + 1].y - net.points[i].y) + lateral * tx
+    z = net.points[i].z + t * (net.points[i + 1].z - net.points[i].z)
+    return x, y, z, math.atan2(ty, tx)
+
+
+@njit(cache=True)
+def lane_point(net: Net, lane: int, s: float) -> tuple[float, float, float, float]:
+    """Lane, arc length (clamped) -> x, y, z, yaw of its centre line."""
+    return lane_offset_point(net, lane, s, 0.0)
+
+
+@njit(cache=True)
+def lane_width(net: Net, lane: int, s: float) -> tuple[float, float]:
+    """Lane, arc length (clamped) -> metres from the centre line to the left and to the right border."""
+    i, t = _segment_at(net, lane, s)
+    left = (1.0 - t) * net.points[i].half_left + t * net.points[i + 1].half_left
+    return left, (1.0 - t) * net.points[i].half_right + t * net.points[i + 1].half_right
+
+
+@njit(cache=True)
+def lane_curvature(net: Net, lane: int, s: float) -> float:
+    """Lane, arc length (clamped) -> curvature in 1/m, left positive: the turn over 4 m around it, less at the ends."""
+    s = min(net.lanes[lane].length, max(0.0, s))
+    s0, s1 = max(0.0, s - CURVATURE_REACH_M), min(net.lanes[lane].length, s + CURVATURE_REACH_M)
+    if s1 - s0 < 1e-6:
+        return 0.0
+    i, t = _segment_at(net, lane, s0)
+    ax, ay = _direction(net, i, t)
+    j, u = _segment_at(net, lane, s1)
+    bx, by = _direction(net, j, u)
+    return math.atan2(ax * by - ay * bx, ax * bx + ay * by) / (s1 - s0)
+
+
+@njit(cache=True)
+def speed_limit_at(net: Net, lane: int, s: float) -> float:
+    """Lane, arc length -> speed limit there in m/s."""
+    row = net.limit_ptr[lane]
+    while row + 1 < net.limit_ptr[lane + 1] and net.limits[row + 1].s <= s:
+        row += 1
+    return net.limits[row].mps
+
+
+# ------------------------------------------------------------------ projection
+
+
+@njit(cache=True)
+def _project_on(net: Net, lane: int, i: int, x: float, y: float) -> tuple[float, float]:
+    """Lane, a segment of it near the foot, point -> s, lateral. Solves (p - c(t)) . direction(t) = 0, a quadratic."""
+    first, last = net.pt_ptr[lane], net.pt_ptr[lane + 1] - 2
+    came, t = 0, 0.0
+    for _ in range(last - first + 2):
+        qx, qy = x - net.points[i].x, y - net.points[i].y
+        ax, ay, bx, by = (
+            net.points[i].along_x,
+            net.points[i].along_y,
+            net.points[i + 1].along_x,
+            net.points[i + 1].along_y,
+        )
+        dx, dy = net.points[i + 1].x - net.points[i].x, net.points[i + 1].y - net.points[i].y
+        before = qx * ax + qy * ay
+        after = (qx - dx) * bx + (qy - dy) * by
+        if before < 0.0:
+            t = 0.0
+            if i == first or came > 0:
+                break
+            came = -1
+            i -= 1
+        elif after > 0.0:
+            t = 1.0
+            if i == last or came < 0:
+                break
+            came = 1
+            i += 1
+        else:
+            a = -(dx * (bx - ax) + dy * (by - ay))
+            b = qx * (bx - ax) + qy * (by - ay) - (dx * ax + dy * ay)
+            root = -b + math.sqrt(max(0.0, b * b - 4.0 * a * before))
+            t = min(1.0, max(0.0, 2.0 * before / root)) if root > 1e-15 else 0.0
+            break
+    tx, ty = _direction(net, i, t)
+    qx = x - net.points[i].x - t * (net.points[i + 1].x - net.points[i].x)
+    qy = y - net.points[i].y - t * (net.points[i + 1].y - net.points[i].y)
+    return net.points[i].s + t * (net.points[i + 1].s - net.points[i].s), tx * qy - ty * qx
+
+
+@njit(cache=True)
+def _segment_fraction(net: Net, i: int, x: float, y: float) -> tuple[float, float, float]:
+    """Segment, point -> fraction of the nearest point on it (clamped), and the gap from there to the point."""
+    dx, dy = net.points[i + 1].x - net.points[i].x, net.points[i + 1].y - net.points[i].y
+    qx, qy = x - net.points[i].x, y - net.points[i].y
+    norm2 = dx * dx + dy * dy
+    t = min(1.0, max(0.0, (qx * dx + qy * dy) / norm2)) if norm2 > 0.0 else 0.0
+    return t, qx - t * dx, qy - t * dy
+
+
+@njit(cache=True)
+def lane_project(net: Net, lane: int, x: float, y: float) -> tuple[float, float]:
+    """Lane, point -> arc length of its foot on the centre line (nearest one, clamped), offset to the left."""
+    best, nearest = net.pt_ptr[lane], np.inf
+    for i in range(net.pt_ptr[lane], net.pt_ptr[lane + 1] - 1):
+        _, gx, gy = _segment_fraction(net, i, x, y)
+        gap = gx * gx + gy * gy
+        if gap < nearest:
+            best, nearest = i, gap
+    return _project_on(net, lane, best, x, y)
+
+
+@njit(cache=True)
+def lane_project_near(net: Net, lane: int, x: float, y: float, s_hint: float) -> tuple[float, float]:
+    """As `lane_project`, but searched from `s_hint` downhill: for what moves little between two calls."""
+    i, _ = _segment_at(net, lane, s_hint)
+    return _project_on(net, lane, i, x, y)
+
+
+# ---------------------------------------------------------------- nearest lane
+
+
+@njit(cache=True)
+def _segment_cost(
+    net: Net, i: int, x: float, y: float, z: float, cos_yaw: float, sin_yaw: float, use_yaw: bool
+) -> tuple[float, float]:
+    """Segment, pose (z NaN: any level) -> cost in m of taking its lane, distance to its centre line."""
+    t, gx, gy = _segment_fraction(net, i, x, y)
+    tx, ty = _direction(net, i, t)
+    lateral = tx * gy - ty * gx
+    if lateral > 0.0:
+        half = (1.0 - t) * net.points[i].half_left + t * net.points[i + 1].half_left
+    else:
+        half = (1.0 - t) * net.points[i].half_right + t * net.points[i + 1].half_right
+    beyond = max(0.0, abs(lateral) - half)
+    ahead = tx * gx + ty * gy
+    if 0.0 < t < 1.0:  # between its ends the gap has no part along the lane, but for the turn of the heading
+        ahead = 0.0
+    cost = math.sqrt(beyond * beyond + ahead * ahead) + LATERAL_WEIGHT * abs(lateral)
+    if use_yaw:
+        alignment = tx * cos_yaw + ty * sin_yaw
+        if net.lanes[net.points[i].lane].bidirectional:
+            alignment = abs(alignment)
+        cost += HEADING_WEIGHT_M * (1.0 - alignment)
+        if alignment < 0.0:
+            cost += AGAINST_M
+    if not math.isnan(z):
+        level = net.points[i].z + t * (net.points[i + 1].z - net.points[i].z)
+        cost += LEVEL_WEIGHT * max(0.0, abs(z - level) - LEVEL_FREE_M)
+    return cost, math.sqrt(gx * gx + gy * gy)
+
+
+@njit(cache=True)
+def find_lane(
+    net: Net, x: float, y: float, z: float, yaw: float, use_yaw: bool, max_distance: float
+) -> tuple[int, float, float, float]:
+    """Pose (z NaN: any level) -> routable lane or -1, s, lateral, distance to its centre line (<= max_distance).
+
+    Costs are metres outside the lane, a little for being off its centre, and a penalty for the heading which keeps
+    every lane that runs against it behind each one that holds the point and runs along. Cells are searched in
+    square rings until no further one can hold a cheaper lane. Equal costs go to the lower lane index.
+    """
+    if not (math.isfinite(x) and math.isfinite(y)):
+        return -1, 0.0, 0.0, np.inf
+    cell, columns, lines = net.grid[2], int(net.grid[3]), int(net.grid[4])
+    ci, cj = math.floor((x - net.grid[0]) / cell), math.floor((y - net.grid[1]) / cell)
+    cos_yaw, sin_yaw = math.cos(yaw), math.sin(yaw)
+    # distance from the point to the nearest side of its own cell: what ring 0 has surely covered
+    fx, fy = (x - net.grid[0]) / cell - ci, (y - net.grid[1]) / cell - cj
+    margin = cell * min(min(fx, 1.0 - fx), min(fy, 1.0 - fy))
+    best, best_lane, best_cost, best_distance = -1, -1, np.inf, np.inf
+    for ring in range(int(max_distance / cell) + 2):
+        for j in range(max(0, cj - ring), min(lines - 1, cj + ring) + 1):
+            edge = j == cj - ring or j == cj + ring
+            stride = 1 if edge or ring == 0 else 2 * ring
+            for i in range(ci - ring, ci + ring + 1, stride):
+                if i < 0 or i >= columns:
+                    continue
+                row = j * columns + i
+                for k in range(net.cell_ptr[row], net.cell_ptr[row + 1]):
+                    segment = net.cell_seg[k]
+                    cost, distance = _segment_cost(net, segment, x, y, z, cos_yaw, sin_yaw, use_yaw)
+                    lane = net.points[segment].lane
+                    if distance <= max_distance and (cost < best_cost or (cost == best_cost and lane < best_lane)):
+                        best, best_lane, best_cost, best_distance = segment, lane, cost, distance
+        if best_cost <= margin + ring * cell:
+            break
+    if best < 0:
+        return -1, 0.0, 0.0, np.inf
+    s, lateral = _project_on(net, best_lane, best, x, y)
+    return best_lane, s, lateral, best_distance
+
+
+@njit(cache=True)
+def nearest_lane(net: Net, x: float, y: float, yaw: float, use_yaw: bool) -> tuple[int, float, float]:
+    """Pose -> routable lane within 10 m (-1: none), s, lateral; the heading counts if `use_yaw`."""
+    lane, s, lateral, _ = find_lane(net, x, y, np.nan, yaw, use_yaw, 10.0)
+    return lane, s, lateral
+
+
+# --------------------------------------------------------------- areas
+
+
+@njit(cache=True)
+def _edge_gap2(x: float, y: float, ax: float, ay: float, bx: float, by: float) -> float:
+    dx, dy = bx - ax, by - ay
+    norm2 = dx * dx + dy * dy
+    t = min(1.0, max(0.0, ((x - ax) * dx + (y - ay) * dy) / norm2)) if norm2 > 0.0 else 0.0
+    gx, gy = x - ax - t * dx, y - ay - t * dy
+    return gx * gx + gy * gy
+
+
+@njit(cache=True)
+def _in_segment(net: Net, i: int, x: float, y: float, slack: float) -> bool:
+    """Segment, point -> whether it lies between the borders of the segment (even-odd) or within `slack` of them."""
+    inside = False
+    near = False
+    for edge in range(4):  # left i -> left i+1 -> right i+1 -> right i
+        if edge == 0:
+            ax, ay = net.points[i].left_x, net.points[i].left_y
+            bx, by = net.points[i + 1].left_x, net.points[i + 1].left_y
+        elif edge == 1:
+            ax, ay = net.points[i + 1].left_x, net.points[i + 1].left_y
+            bx, by = net.points[i + 1].right_x, net.points[i + 1].right_y
+        elif edge == 2:
+            ax, ay = net.points[i + 1].right_x, net.points[i + 1].right_y
+            bx, by = net.points[i].right_x, net.points[i].right_y
+        else:
+            ax, ay = net.points[i].right_x, net.points[i].right_y
+            bx, by = net.points[i].left_x, net.points[i].left_y
+        if (ay > y) != (by > y) and x < ax + (y - ay) / (by - ay) * (bx - ax):
+            inside = not inside
+        if slack > 0.0 and _edge_gap2(x, y, ax, ay, bx, by) <= slack * slack:
+            near = True
+    return inside or near
+
+
+@njit(cache=True)
+def _cell_of(net: Net, x: float, y: float) -> int:
+    """Point -> its grid cell, -1 outside of the grid (also for NaN)."""
+    i, j = (x - net.grid[0]) / net.grid[2], (y - net.grid[1]) / net.grid[2]
+    if not (0.0 <= i < net.grid[3] and 0.0 <= j < net.grid[4]):
+        return -1
+    return int(j) * int(net.grid[3]) + int(i)
+
+
+@njit(cache=True)
+def is_drivable(net: Net, x: float, y: float) -> bool:
+    """Point -> whether vehicles may stand there: in a driving, bus, shoulder, parking or biking lane, slits closed."""
+    cell = _cell_of(net, x, y)
+    if cell < 0:
+        return False
+    for k in range(net.cell_ptr[cell], net.cell_ptr[cell + 1]):
+        if _in_segment(net, net.cell_seg[k], x, y, SEAM_M):
+            return True
+    for k in range(net.rest_ptr[cell], net.rest_ptr[cell + 1]):
+        segment = net.rest_seg[k]
+        if net.lanes[net.points[segment].lane].drivable and _in_segment(net, segment, x, y, SEAM_M):
+            return True
+    return False
+
+
+@njit(cache=True)
+def is_box_drivable(net: Net, x: float, y: float, yaw: float, length: float, width: float) -> bool:
+    """Box by centre, yaw, size -> whether its corners and the middles of its sides are all drivable."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    for i in range(-1, 2):
+        for j in range(-1, 2):
+            if i == 0 and j == 0:
+                continue
+            dx, dy = 0.5 * i * length, 0.5 * j * width
+            if not is_drivable(net, x + c * dx - s * dy, y + s * dx + c * dy):
+                return False
+    return True
+
+
+@njit(cache=True)
+def lanes_holding(net: Net, x: float, y: float, out: Int) -> int:
+    """Point -> how many lanes of any kind hold it; their indices stand in `out`, as far as it reaches."""
+    cell = _cell_of(net, x, y)
+    count = 0
+    if cell < 0:
+        return 0
+    routable = net.cell_ptr[cell + 1] - net.cell_ptr[cell]
+    previous = -1
+    for k in range(routable + net.rest_ptr[cell + 1] - net.rest_ptr[cell]):
+        if k < routable:
+            segment = net.cell_seg[net.cell_ptr[cell] + k]
+        else:
+            segment = net.rest_seg[net.rest_ptr[cell] + k - routable]
+        lane = net.points[segment].lane  # segments ascend, so those of a lane are neighbours
+        if lane != previous and count < len(out) and _in_segment(net, segment, x, y, 0.0):
+            out[count] = lane
+            count += 1
+            previous = lane
+    return count
+
+
+# --------------------------------------------------------------- many at once
+
+
+@njit(cache=True)
+def nearest_lanes(net: Net, xyz: Float, yaw: Float, use_yaw: bool, max_distance: float) -> tuple[Int, Float]:
+    """Points (N, 3) (z NaN: any level), headings (N,) -> lane (N,) or -1; s, lateral, distance (N, 3)."""
+    lane, frame = np.empty(len(xyz), dtype=np.int64), np.empty((len(xyz), 3))
+    for k in range(len(xyz)):
+        lane[k], frame[k, 0], frame[k, 1], frame[k, 2] = find_lane(
+            net, xyz[k, 0], xyz[k, 1], xyz[k, 2], yaw[k], use_yaw, max_distance
+        )
+    return lane, frame
+
+
+@njit(cache=True)
+def project_all(net: Net, lane: Int, xy: Float) -> Float:
+    """Lanes (N,), points (N, 2) -> s, lateral (N, 2)."""
+    out = np.empty((len(xy), 2))
+    for k in range(len(xy)):
+        out[k, 0], out[k, 1] = lane_project(net, lane[k], xy[k, 0], xy[k, 1])
+    return out
+
+
+@njit(cache=True)
+def points_along(net: Net, lane: Int, s: Float, lateral: Float) -> Float:
+    """Lanes, arc lengths, offsets to the left (N,) -> x, y, z, yaw (N, 4)."""
+    out = np.empty((len(s), 4))
+    for k in range(len(s)):
+        out[k, 0], out[k, 1], out[k, 2], out[k, 3] = lane_offset_point(net, lane[k], s[k], lateral[k])
+    return out
+
+
+@njit(cache=True)
+def drivable_all(net: Net, xy: Float) -> Bool:
+    """Points (N, 2) -> mask (N,) of those that are drivable."""
+    out = np.empty(len(xy), dtype=np.bool_)
+    for k in range(len(xy)):
+        out[k] = is_drivable(net, xy[k, 0], xy[k, 1])
+    return out
