@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cordillera.types import Float, Int, Lane, LaneKind, RoadMap, SignalKind
 
-Table = NDArray[Any]  # of records
+Table = Any  # NDArray of records of one of the types below; their fields are unknown to type checkers
 
 MAX_SEGMENT_M = 2.0
 CELL_M = 8.0
