@@ -18,7 +18,8 @@ from cordillera.types import Bool, Float, Int, Trajectory
 
 def wrap_angle(angle_rad: ArrayLike) -> Float:
     """Angles in radians -> the same directions in [-pi, pi)."""
-    return (np.asarray(angle_rad, dtype=np.float64) + np.pi) % (2.0 * np.pi) - np.pi
+    wrapped = (np.asarray(angle_rad, dtype=np.float64) + np.pi) % (2.0 * np.pi) - np.pi
+    return np.where(wrapped >= np.pi, -np.pi, wrapped)  # rounding may reach the open end
 
 
 def quat_from_yaw(yaw_rad: ArrayLike) -> Float:
@@ -189,18 +190,18 @@ def simplify(points: Float, tolerance_m: float) -> Int:
 def project_to_polyline(points: Float, x: float, y: float) -> tuple[float, float, int]:
     """Polyline (N, 2 or 3) and a point -> arc length in xy, signed lateral offset (left positive), segment index.
 
-    The nearest segment wins; beyond the ends the offset is measured from the end segment's line.
+    The nearest segment that has a length wins; beyond the ends the offset is measured from the end segment's line.
     """
     start, step = points[:-1, :2], np.diff(points[:, :2], axis=0)
-    norm2 = np.maximum(np.einsum("ij,ij->i", step, step), 1e-18)
+    length = np.hypot(step[:, 0], step[:, 1])
+    norm2 = np.maximum(length * length, 1e-18)
     offset = np.array([x, y]) - start
     along = np.clip(np.einsum("ij,ij->i", offset, step) / norm2, 0.0, 1.0)
     gap = offset - along[:, None] * step
-    best = int(np.argmin(np.einsum("ij,ij->i", gap, gap)))
-    length = np.sqrt(norm2)
+    best = int(np.argmin(np.where(length > 0.0, np.einsum("ij,ij->i", gap, gap), np.inf)))
     cross = step[best, 0] * offset[best, 1] - step[best, 1] * offset[best, 0]
     s = float(length[:best].sum() + along[best] * length[best])
-    return s, float(cross / length[best]), best
+    return s, float(cross / max(length[best], 1e-9)), best
 
 
 # ----------------------------------------------------------------------- boxes

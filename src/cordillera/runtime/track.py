@@ -69,7 +69,7 @@ class Tracker:
         config, ego = self.config, observation.ego
         reference = reference_of(decision.trajectory, observation, config)
         ahead = min(round(config.hold_ahead_s / config.dt_s), len(reference.plan_s_m) - 1)
-        remains = reference.plan_s_m[ahead] - reference.plan_s_m[0]
+        remains = reference.plan_s_m[ahead] - reference.plan_s_m[1]
         if len(reference.s_m) == 0 or (ego.speed_mps < config.hold_speed_mps and remains < config.hold_distance_m):
             # the last centimetres per second end softly; brakes held at rest cost no comfort
             brake = -0.2 - ego.speed_mps if ego.speed_mps > 0.0 else config.hold_accel_mps2
