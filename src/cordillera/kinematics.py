@@ -15,7 +15,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from cordillera.geometry import quat_from_yaw, wrap_angle, yaw_of
 from cordillera.types import Float, Trajectory
 
 # --------------------------------------------------------------------- forward
@@ -76,8 +75,9 @@ def roll_plan(actions: ArrayLike, speed_mps: float, t_us: int, dt_s: float = 0.1
 def plan_of(xy_rig: Float, yaw_rad: Float, t_us: int, dt_s: float = 0.1) -> Trajectory:
     """Positions (N, 2) and headings (N,) in the rig frame of `t_us` -> a trajectory stamped t+dt, t+2dt, ..."""
     stamps = t_us + np.round(np.arange(1, len(yaw_rad) + 1) * dt_s * 1e6).astype(np.int64)
-    xyz = np.concatenate([xy_rig, np.zeros((len(yaw_rad), 1))], axis=1)
-    return Trajectory(stamps, xyz, quat_from_yaw(yaw_rad), "rig")
+    still = np.zeros(len(yaw_rad))
+    quat = np.stack([still, still, np.sin(0.5 * yaw_rad), np.cos(0.5 * yaw_rad)], axis=-1)
+    return Trajectory(stamps, np.concatenate([xy_rig, still[:, None]], axis=1), quat, "rig")
 
 
 # --------------------------------------------------------------------- inverse
@@ -89,7 +89,7 @@ def arcs_of(xy: Float, yaw_rad: Float) -> tuple[Float, Float]:
     The length is that of the circular arc whose chord, seen along the mean heading, is the displacement; what lies
     across the mean heading (slip, noise) does not count.
     """
-    turn = wrap_angle(np.diff(yaw_rad, axis=-1))
+    turn = (np.diff(yaw_rad, axis=-1) + np.pi) % (2.0 * np.pi) - np.pi
     mean_yaw = yaw_rad[..., :-1] + 0.5 * turn
     step = np.diff(xy, axis=-2)
     forward = step[..., 0] * np.cos(mean_yaw) + step[..., 1] * np.sin(mean_yaw)
@@ -163,31 +163,3 @@ def fit_actions(
     normal += config.curvature_smooth * smoothness
     curvature = np.linalg.solve(normal, (speed * turn / dt_s)[..., None])[..., 0]
     return np.stack([accel, curvature], axis=-1).astype(np.float64, copy=False)
-
-
-@dataclass(frozen=True, eq=False)
-class Motion:
-    """What a trajectory does between its poses, by finite differences over each of its N - 1 steps."""
-
-    dt_s: Float  # (N-1,)
-    length_m: Float  # (N-1,) signed, along the heading
-    slip_m: Float  # (N-1,) displacement across the mean heading
-    speed_mps: Float  # (N-1,)
-    yaw_rate_radps: Float  # (N-1,)
-    accel_mps2: Float  # (N-2,) between the middles of neighbouring steps
-    curvature_1pm: Float  # (N-1,) 0 where the step is shorter than 5 cm, too short to tell
-
-
-def motion_of(trajectory: Trajectory) -> Motion:
-    """A trajectory of N >= 3 poses -> its speeds, accelerations, yaw rates and curvatures in its own plane."""
-    xy, yaw = trajectory.xyz[:, :2], yaw_of(trajectory.quat_xyzw)
-    length, turn = arcs_of(xy, yaw)
-    dt = np.diff(trajectory.t_us) * 1e-6
-    mean_yaw = yaw[:-1] + 0.5 * turn
-    step = np.diff(xy, axis=0)
-    slip = step[:, 1] * np.cos(mean_yaw) - step[:, 0] * np.sin(mean_yaw)
-    speed = length / dt
-    accel = np.diff(speed) / (0.5 * (dt[1:] + dt[:-1]))
-    clear = np.abs(length) >= 0.05
-    curvature = np.where(clear, turn, 0.0) / np.where(clear, length, 1.0)
-    return Motion(dt, length, slip, speed, turn / dt, accel, curvature)
