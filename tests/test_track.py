@@ -145,6 +145,9 @@ def test_path_response_predicts_where_the_course_settles(speed):
 def test_path_response_of_the_kinematic_model_is_its_actuator():
     assert path_response(ego_at(20.0, curvature_1pm=0.01), VehicleConfig()) == (1.0, 0.1, 0.01)
     assert path_response(ego_at(0.0, curvature_1pm=0.01), DYNAMIC) == (1.0, 0.1, 0.01)
+    tail_happy = replace(DYNAMIC, front_stiffness_npr=250e3, rear_stiffness_npr=100e3)
+    assert path_response(ego_at(5.0, curvature_1pm=0.01), tail_happy)[0] > 1.0
+    assert path_response(ego_at(40.0, curvature_1pm=0.01), tail_happy) == (1.0, 0.1, 0.01)
 
 
 # ------------------------------------------------------------------- closed loop

@@ -3,8 +3,11 @@
 Speed and steering are the same problem: a command passes a first-order lag, is integrated to an error of speed or
 heading, and that to an error of position. `Chain` states it; `solve` answers it as a dense quadratic programme over the
 commands, with the bounds on command and actuator rate as constraints, by DAQP (Arnström, Bemporad and Axehill, IEEE
-TAC 2022), an exact dual active-set method. Where no bound is active, a finite-horizon LQR gives the same commands for
-less time; near full lock it leaves the road where this one does not (`python -m benchmarks.track`).
+TAC 2022), an exact dual active-set method.
+
+Chosen over a finite-horizon LQR with preview by `python -m benchmarks.track`: with no bound active the two give the
+same commands, the LQR in two thirds of the time; round a hairpin at full lock, with tyres, the LQR misses the path by
+4.6 m and this one by 0.5 m, since only it turns in early where it will not be able to turn in faster.
 """
 
 from __future__ import annotations

@@ -126,10 +126,11 @@ def path_response(ego: EgoState, config: VehicleConfig) -> tuple[float, float, f
     A held command u turns the course by speed x (gain u t - deficit), once everything has settled. The first-order lag
     that starts from the third value has the same deficit: the actuator's lag, and what yaw inertia and the slip at
     the rear axle take. Linear tyres: with x = (lateral speed of the centre of mass, yaw rate) and x' = A x + b u, the
-    integral of x_end - x is A^-1 (x - x_end). For the kinematic model (1, curvature lag, steered curvature).
+    integral of x_end - x is A^-1 (x - x_end). For the kinematic model (1, curvature lag, steered curvature); so too at
+    walking pace, and for an oversteering car near its critical speed, where nothing settles.
     """
     speed = ego.speed_mps
-    if config.model == "kinematic" or speed < 1.0:
+    if config.model == "kinematic" or speed < 1.0 or config.understeer_s2pm2 * speed**2 < -0.8:
         return 1.0, config.curvature_lag_s, ego.curvature_1pm
     base, mass, inertia = config.spec.wheelbase_m, config.mass_kg, config.yaw_inertia_kgm2
     rear = config.front_load * base
