@@ -53,9 +53,9 @@ def frame_at(road: Road, s: Float, low: float, high: float) -> Frame:
 def surface_points(road: Road, frame: Frame, t: Float) -> Float:
     """Lateral offsets t (N,) at a frame's stations -> points (N, 3) on the road's surface, lanes' heights aside."""
     xyz = frame.xyz + t[:, None] * frame.lateral
-    fall = road.crossfall[0 if float(t.mean()) > 0.0 else 1]
-    if not fall.is_zero:
-        xyz[:, 2] -= np.abs(t) * np.tan(fall.at(frame.s, frame.low, frame.high))
+    for fall, side in zip(road.crossfall, (t > 0.0, t <= 0.0), strict=True):
+        if not fall.is_zero:
+            xyz[:, 2] -= np.where(side, np.abs(t) * np.tan(fall.at(frame.s, frame.low, frame.high)), 0.0)
     return xyz
 
 
