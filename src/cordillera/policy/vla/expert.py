@@ -1,0 +1,116 @@
+"""Text cache and noise -> actions: the action expert, its projections, and flow matching with guidance.
+
+The flow runs from noise at t = 0 to actions at t = 1: a_t = t a + (1 - t) noise, the expert predicts a - noise, and
+Euler steps integrate it (Lipman et al. 2023, arXiv 2210.02747). Guidance mixes a second prediction made on the cache
+of a prompt without the route: (1 - w) unguided + w guided (Zheng et al. 2023, arXiv 2311.13443, eq. 6).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cordillera.policy.vla.config import ActionProjConfig, DecoderConfig
+from cordillera.policy.vla.layers import PREFIX, Cache, DecoderLayer, RMSNorm, attend, rotary
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What one flow reads: a cache, which slots each action token may see, and the tokens' rotary tables."""
+
+    cache: Cache
+    mask: Tensor  # (B, 1, K * T, cache.length + K * T)
+    cos: Tensor  # (B, 1, K * T, head_dim)
+    sin: Tensor
+
+
+class ActionProjection(nn.Module):
+    """Noisy actions (N, T, D) and times (N,) -> tokens (N, T, C) by Fourier features and a small MLP."""
+
+    def __init__(self, config: ActionProjConfig, action_dims: int, hidden: int) -> None:
+        super().__init__()
+        half = config.num_fourier_feats // 2
+        self.half, self.top = half, math.log10(config.max_freq)
+        width = config.hidden_size
+        layers: list[nn.Module] = [nn.Linear((action_dims + 1) * 2 * half, width), nn.SiLU()]
+        for _ in range(config.num_enc_layers - 1):
+            layers += [RMSNorm(width, 1e-5), nn.Linear(width, width), nn.SiLU()]
+        self.trunk = nn.Sequential(*layers, RMSNorm(width, 1e-5), nn.Linear(width, hidden))
+        self.norm = nn.LayerNorm(hidden)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Numbers (...,) -> sines and cosines (..., 2 * half) at frequencies log-spaced from 1 to the highest."""
+        rates = torch.logspace(0.0, self.top, self.half, device=x.device, dtype=torch.float32).to(x.dtype)
+        angle = x[..., None] * rates * 2.0 * math.pi
+        return torch.cat([angle.sin(), angle.cos()], dim=-1) * math.sqrt(2.0)
+
+    def forward(self, actions: Tensor, time: Tensor) -> Tensor:
+        waves = self.features(actions).flatten(-2)
+        moment = self.features(time)[:, None].expand(-1, actions.shape[1], -1)
+        joined = torch.cat([waves, moment], dim=-1).to(self.norm.weight.dtype)
+        return self.norm(self.trunk(joined))
+
+
+class ActionExpert(nn.Module):
+    """The second, narrower stack: action tokens attend to the text cache and, within their sample, to each other."""
+
+    def __init__(self, config: DecoderConfig, proj: ActionProjConfig, waypoints: int, dims: int = 2) -> None:
+        super().__init__()
+        self.config, self.waypoints, self.dims = config, waypoints, dims
+        self.per_token = proj.waypoints_per_token
+        self.tokens = waypoints // self.per_token
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.action_in_proj = ActionProjection(proj, dims * self.per_token, config.hidden_size)
+        self.action_out_proj = nn.Linear(config.hidden_size, dims * self.per_token)
+
+    def context(self, cache: Cache, owner: Tensor, start: Tensor) -> Context:
+        """Samples' owners in the cache (B, K) and first positions (B, K) -> what the flow needs, computed once.
+
+        Not causal: every action token sees the prefix, its owner's generated tokens and its own sample.
+        """
+        batch, samples = owner.shape
+        device, tokens = cache.keys.device, self.tokens
+        held = cache.owner[:, None, : cache.length]
+        past = (held == PREFIX) | ((held == owner[..., None]) & (held >= 0))  # (B, K, length)
+        past = past.repeat_interleave(tokens, dim=1)
+        sample = torch.arange(samples, device=device).repeat_interleave(tokens)
+        own = (sample[:, None] == sample).expand(batch, -1, -1)
+        position = (start[..., None] + torch.arange(tokens, device=device)).reshape(1, batch, -1).expand(3, -1, -1)
+        cos, sin = rotary(position, self.config, self.action_out_proj.weight.dtype)
+        return Context(cache, torch.cat([past, own], dim=-1).unsqueeze(1), cos, sin)
+
+    def velocity(self, actions: Tensor, time: Tensor, context: Context) -> Tensor:
+        """Noisy actions (B, K, N, D) at times (B, K) -> the flow's direction (B, K, N, D)."""
+        batch, samples = actions.shape[:2]
+        grouped = actions.reshape(batch * samples, self.tokens, -1)
+        x = self.action_in_proj(grouped, time.reshape(-1)).reshape(batch, samples * self.tokens, -1)
+        cache = context.cache
+        for number, layer in enumerate(self.layers):
+            query, key, value = layer.project(x, context.cos, context.sin)
+            key = torch.cat([cache.keys[number][:, :, : cache.length], key], dim=2)
+            value = torch.cat([cache.values[number][:, :, : cache.length], value], dim=2)
+            x = layer.finish(x, attend(query, key, value, context.mask))
+        return self.action_out_proj(self.norm(x)).reshape(actions.shape)
+
+    def sample(
+        self,
+        noise: Tensor,
+        context: Context,
+        steps: int,
+        unguided: Context | None = None,
+        weight: float = 1.0,
+    ) -> Tensor:
+        """Noise (B, K, N, D) -> normalised actions (B, K, N, D) by `steps` Euler steps."""
+        times = torch.linspace(0.0, 1.0, steps + 1, device=noise.device)
+        x = noise
+        for i in range(steps):
+            now = times[i].expand(noise.shape[:2])
+            flow = self.velocity(x, now, context)
+            if unguided is not None:
+                flow = (1.0 - weight) * self.velocity(x, now, unguided) + weight * flow
+            x = x + (times[i + 1] - times[i]) * flow
+        return x
