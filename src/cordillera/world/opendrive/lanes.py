@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cordillera.types import Float, Lane
+from cordillera.types import Float, Lane, LaneKind
 from cordillera.world.opendrive.links import Key, LaneEnds, join_ends, sections_of, travel_links
 from cordillera.world.opendrive.marks import may_cross
 from cordillera.world.opendrive.model import DRIVEN, WHEELED, LaneSource, Network, Road, Section
@@ -34,18 +34,19 @@ class LaneSet:
     forward: list[bool] = field(default_factory=list)  # lane -> whether it runs along its road's s
     index: dict[Key, int] = field(default_factory=dict)
     stations: dict[tuple[str, int], Float] = field(default_factory=dict)  # road, section -> (N,), shared by its lanes
+    lane_stations: list[Float] = field(default_factory=list)  # lane -> those of them that it has points at, ascending
     by_road: dict[str, list[int]] = field(default_factory=dict)
 
     def at(self, road: str, s: float) -> list[int]:
         """The lanes of a road at its station s; where two sections meet, those of both."""
-        spans = ((lane, self.stations[self.keys[lane][:2]]) for lane in self.by_road.get(road, ()))
+        spans = ((lane, self.lane_stations[lane]) for lane in self.by_road.get(road, ()))
         return [lane for lane, span in spans if span[0] - 1e-6 <= s <= span[-1] + 1e-6]
 
     def along(self, lane: int, s: float) -> float:
         """Arc length along a lane in its direction of travel, at its road's station s."""
         steps = np.linalg.norm(np.diff(self.lanes[lane].center_xyz, axis=0), axis=1)
         along = np.concatenate([[0.0], np.cumsum(steps)])
-        stations = self.stations[self.keys[lane][:2]]
+        stations = self.lane_stations[lane]
         if self.forward[lane]:
             return float(np.interp(s, stations, along))
         return float(np.interp(-s, -stations[::-1], along))
@@ -105,10 +106,11 @@ def _append(
     if not forward:
         left, right = right[::-1], left[::-1]
     index = len(lane_set.lanes)
+    lane_set.lane_stations.append(lane_set.stations[key[:2]])
     lane_set.lanes.append(
         Lane(
             id=f"{key[0]}:{key[1]}:{key[2]}",
-            kind=lane.kind,
+            kind=LaneKind.RESTRICTED if _is_turning_lane(section, lane) else lane.kind,
             center_xyz=0.5 * (left + right),
             left_xyz=np.ascontiguousarray(left),
             right_xyz=np.ascontiguousarray(right),
@@ -121,6 +123,14 @@ def _append(
     lane_set.forward.append(forward)
     lane_set.index[key] = index
     lane_set.by_road.setdefault(road.id, []).append(index)
+
+
+def _is_turning_lane(section: Section, lane: LaneSource) -> bool:
+    """Whether a lane for both directions only serves turns, since each direction has lanes of its own beside it."""
+    if lane.direction != "both" or lane.kind not in DRIVEN:
+        return False
+    own = {n > 0 for n, other in section.lanes.items() if n and other.kind in DRIVEN and other.direction != "both"}
+    return len(own) == 2
 
 
 def _limit(road: Road, section: Section, lane: LaneSource) -> float:
@@ -142,6 +152,8 @@ def _link(network: Network, lane_set: LaneSet, links: tuple[dict[Key, list[Key]]
     """Put successors, predecessors and neighbours into the lanes."""
     successors, predecessors = links
     for index, key in enumerate(lane_set.keys):
+        _trim(lane_set, index, bool(predecessors[key]), bool(successors[key]))
+    for index, key in enumerate(lane_set.keys):
         left, right, oncoming = _neighbours(network, lane_set, index)
         lane_set.lanes[index] = replace(
             lane_set.lanes[index],
@@ -153,6 +165,24 @@ def _link(network: Network, lane_set: LaneSet, links: tuple[dict[Key, list[Key]]
             change_left=left >= 0 and _may_change(network, lane_set, index, left),
             change_right=right >= 0 and _may_change(network, lane_set, index, right),
         )
+
+
+def _trim(lane_set: LaneSet, index: int, keep_start: bool, keep_end: bool) -> None:
+    """Cut off where a lane has no width yet or no more, at ends that nothing leads to."""
+    lane = lane_set.lanes[index]
+    wide = np.flatnonzero(np.linalg.norm((lane.left_xyz - lane.right_xyz)[:, :2], axis=1) > NARROWEST_M)
+    count = len(lane.center_xyz)
+    first = 0 if keep_start else max(int(wide[0]) - 1, 0)
+    last = count - 1 if keep_end else min(int(wide[-1]) + 1, count - 1)
+    if (first, last) == (0, count - 1) or last - first < 1:
+        return
+    part = slice(first, last + 1)
+    lines = {name: getattr(lane, name)[part].copy() for name in ("center_xyz", "left_xyz", "right_xyz")}
+    lane_set.lanes[index] = replace(lane, **lines)
+    stations = lane_set.lane_stations[index]
+    lane_set.lane_stations[index] = (
+        stations[part] if lane_set.forward[index] else stations[count - 1 - last : count - first]
+    )
 
 
 def _neighbours(network: Network, lane_set: LaneSet, index: int) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ from cordillera.world.opendrive.place import Site
 from cordillera.world.opendrive.signals import SignalReader
 from cordillera.world.opendrive.signs import country_code
 from cordillera.world.opendrive.source import Source, parse_tree, read_bytes
+from cordillera.world.topology import finish
 
 
 def read_opendrive(path: Path) -> RoadMap:
@@ -55,10 +56,6 @@ def parse_opendrive(data: bytes | str, name: str, file: str = "") -> RoadMap:
         assumptions=source.notes.lines(),
         sha256=hashlib.sha256(data).hexdigest(),
     )
-    try:
-        from cordillera.world.topology import finish
-    except ImportError:
-        return road_map
     return finish(road_map, yields=frozenset(_yields(network, lane_set)))
 
 
