@@ -1,0 +1,89 @@
+"""The expert: an observation with its truth in, a decision with its true reason out.
+
+It collects constraints (each with its cause), solves the speed profile, and names as cause the constraint that bound
+it. Take a cause out of the state and ask again: what it decided because of that cause, it decides no more.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cordillera.policy.rule_lateral import manoeuvre, poses
+from cordillera.policy.rule_path import SPACING_M, path_of
+from cordillera.policy.rule_road import (
+    curve_cause,
+    end_constraint,
+    light_constraints,
+    people_constraints,
+    sign_constraints,
+)
+from cordillera.policy.rule_scene import Scene, look
+from cordillera.policy.rule_speed import HALT, Constraint, Profile, SpeedConfig, solve_speed
+from cordillera.policy.rule_traffic import lead_constraints, zone_constraints
+from cordillera.reasoning.schema import sentence
+from cordillera.types import Cause, Decision, Longitudinal, Observation, ReasoningTrace, VehicleSpec
+
+BINDS_MPS = 0.15  # what a constraint must take away, in m/s over the plan, to be named
+
+
+@dataclass(frozen=True)
+class RuleConfig:
+    """The expert's car and manner."""
+
+    vehicle: VehicleSpec = field(default_factory=VehicleSpec)
+    speed: SpeedConfig = field(default_factory=SpeedConfig)
+
+
+@dataclass(frozen=True)
+class RuleExpert:
+    """A careful driver who knows the state of the world."""
+
+    config: RuleConfig = field(default_factory=RuleConfig)
+    name: str = "expert"
+
+    def decide(self, observation: Observation) -> Decision:
+        """An observation with truth -> 64 poses and the trace. Raises ValueError where the truth is missing."""
+        started = time.perf_counter()
+        truth = observation.truth
+        if truth is None:
+            raise ValueError("the expert reads observation.truth, which is missing; let the observer attach it")
+        speed = self.config.speed
+        path = path_of(truth.map, truth.route, speed.side_mps2, speed.curve_brake_mps2)
+        scene = look(observation, truth, path, self.config.vehicle)
+        constraints, profile = self.plan(scene)
+        trace = self._explain(scene, constraints, profile)
+        latency = (time.perf_counter() - started) * 1e3
+        return Decision(poses(scene, profile.s_m), (), trace, self.name, latency)
+
+    def plan(self, scene: Scene) -> tuple[tuple[Constraint, ...], Profile]:
+        """A scene -> all constraints, and the speed profile that heeds them."""
+        fixed = [
+            *light_constraints(scene), *sign_constraints(scene), *end_constraint(scene), *people_constraints(scene),
+            *lead_constraints(scene),
+        ]  # fmt: skip
+        base = self._solve(scene, tuple(fixed))
+        held = min((c.s_m for c in fixed if c.demand == HALT and c.decision is Longitudinal.STOP), default=np.inf)
+        found = (*fixed, *zone_constraints(scene, base, float(held)))
+        return found, self._solve(scene, found) if len(found) > len(fixed) else base
+
+    def _solve(self, scene: Scene, constraints: tuple[Constraint, ...]) -> Profile:
+        ego = scene.state.ego
+        return solve_speed(
+            scene.station_m, scene.speed_mps, ego.accel_mps2, scene.nose_m, scene.path.cap, SPACING_M, constraints,
+            self.config.speed,
+        )  # fmt: skip
+
+    def _explain(self, scene: Scene, constraints: tuple[Constraint, ...], profile: Profile) -> ReasoningTrace:
+        """The decision and its causes: the constraint that took most from the ride, and the route's manoeuvre."""
+        most = int(np.argmax(profile.taken))
+        if profile.taken[most] < BINDS_MPS or most == 0:
+            cause, longitudinal = curve_cause(scene)
+        else:
+            cause, longitudinal = constraints[most - 1].cause, constraints[most - 1].decision
+        lateral, ways = manoeuvre(scene)
+        causes: tuple[Cause, ...] = (cause, *ways)
+        text = sentence(longitudinal, lateral, causes)
+        return ReasoningTrace(longitudinal, lateral, causes, text, self.name)
