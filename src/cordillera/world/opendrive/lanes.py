@@ -88,7 +88,7 @@ def build_lanes(network: Network, source: Source) -> LaneSet:
             _append(lane_set, road, section, key, inner, outer, forward[key])
     usable = {key for key in points if _source_of(network, key).kind in WHEELED}
     driven = {key for key in usable if _source_of(network, key).kind in DRIVEN}
-    joined = join_ends(network, LaneEnds(points, usable), source)
+    joined = join_ends(network, LaneEnds(points, usable, driven), source)
     _link(network, lane_set, travel_links(joined, forward, both_ways, driven, set(lane_set.index), source))
     _fill_limits(network, lane_set, source)
     return lane_set

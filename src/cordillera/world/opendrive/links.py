@@ -14,15 +14,16 @@ from cordillera.world.opendrive.source import Source
 Key = tuple[str, int, int]  # road, section, lane
 End = tuple[Key, int]  # 0: where the lane starts along s, 1: where it ends
 MEET_M = 0.1  # ends without links that lie this close belong together
-APART_M = 1.0  # links between ends farther apart than this are wrong
+APART_M = 1.0  # links of driven lanes whose ends lie farther apart than this are wrong
 
 
 class LaneEnds:
     """The end points of all lanes, by which doubtful links are judged."""
 
-    def __init__(self, points: dict[Key, Float], usable: set[Key]) -> None:
+    def __init__(self, points: dict[Key, Float], usable: set[Key], driven: set[Key]) -> None:
         self.points = points  # key -> (2, 3) centre at start and end
         self.usable = usable  # lanes that may be joined without being told
+        self.driven = driven  # lanes for motor traffic, whose routes matter more than a gap
 
     def gap(self, a: End, b: End) -> float:
         """Distance in metres between two lane ends in the plane."""
@@ -35,8 +36,8 @@ def join_ends(network: Network, ends: LaneEnds, source: Source) -> set[tuple[End
     for a, b, place in _all_pairs(network, ends, source):
         if a[0] not in ends.points or b[0] not in ends.points:
             source.notes.add("link to a lane that is not there", "dropped", place)
-        elif ends.gap(a, b) > APART_M:
-            source.notes.add(f"link between lane ends more than {APART_M:g} m apart", "dropped", place)
+        elif ends.gap(a, b) > (APART_M if {a[0], b[0]} <= ends.driven else MEET_M):
+            source.notes.add("link between lane ends far apart", "dropped", place)
         else:
             pair = (min(a, b), max(a, b))
             if pair not in joined and ends.gap(a, b) > MEET_M:
