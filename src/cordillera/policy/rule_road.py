@@ -63,12 +63,12 @@ def _pulled_off(scene: Scene, left_m: float) -> bool:
 
 
 def end_constraint(scene: Scene) -> Iterator[Constraint]:
-    """The end of the route -> a halt there."""
+    """The end of the route -> a halt with the front there: the road may end as well."""
     left = scene.path.length_m - scene.front_m
     if left < LOOK_M:
         lane = scene.path.lanes[-1]
         cause = Cause("destination", f"lane:{lane}", "at the end of the route", scene.t_us, left)
-        yield Constraint(HALT, scene.path.length_m + scene.nose_m - 1.0, cause, Longitudinal.STOP)
+        yield Constraint(HALT, scene.path.length_m, cause, Longitudinal.STOP)
 
 
 # ---------------------------------------------------------------------- people

@@ -138,10 +138,13 @@ def _ride(
         t = k * DT_S
         empty, road = _free(s, v, cap, spacing, manner[0])
         least, who = min(empty, road), 0
-        second = empty
+        second, nearest = empty, 1e9
         for m in range(len(rows)):
             this = _allowed(rows[m], t, s + front, v, road, manner)
-            if this < least:
+            if v < 0.1 and this <= 0.0:  # standing: the first thing ahead is the reason, however many follow
+                if rows[m, 1] < nearest:
+                    second, least, who, nearest = min(least, second), min(least, this), m + 1, rows[m, 1]
+            elif this < least:
                 second, least, who = least, this, m + 1
             elif this < second:
                 second = this

@@ -22,8 +22,8 @@ class LightTimes:
 
     red_amber_s: float = 0.0
     all_red_s: float = 2.0
-    green_min_s: float = 10.0
-    green_max_s: float = 18.0
+    green_min_s: float = 8.0
+    green_max_s: float = 13.0
     walk_clearance_s: float = 7.0  # pedestrians see red this long before vehicles move
 
     @classmethod
