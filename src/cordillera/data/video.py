@@ -1,0 +1,102 @@
+"""Frames <-> H.264 in MP4, through PyAV. The only module that knows the codec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import av.container
+import av.error
+import numpy as np
+from numpy.typing import NDArray
+
+
+class VideoWriter:
+    """Frames (H, W, 3) uint8 RGB at a fixed rate -> an MP4 that browsers play; use it as a context manager.
+
+    It writes to a temporary name beside `path` and renames when it is closed, also after Ctrl-C, so that a file
+    under the final name is always whole. If no frame was added, no file appears. Raises ValueError for a size that
+    is odd (4:2:0 chroma needs even sides) and for frames of another size.
+    """
+
+    def __init__(
+        self, path: Path, width: int, height: int, rate_hz: float = 10.0, crf: int = 21, preset: str = "veryfast"
+    ) -> None:
+        if width % 2 or height % 2 or width <= 0 or height <= 0:
+            raise ValueError(f"{path}: width and height of a video must be even, got {width} x {height}")
+        self.path, self.size, self.frames = Path(path), (height, width), 0
+        self._part = self.path.with_name(f".{self.path.name}.part")
+        options = {"movflags": "+faststart", "fflags": "+bitexact"}
+        container = av.open(str(self._part), "w", format="mp4", options=options)
+        self._container: av.container.OutputContainer | None = container
+        stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1001))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        # One key frame a second keeps seeking exact in browsers; one thread gives the same bytes on every machine.
+        stream.options = {"crf": str(crf), "preset": preset, "g": str(max(1, round(rate_hz))), "threads": "1"}
+        stream.codec_context.color_range = 1
+        self._stream = stream
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """Append one frame (H, W, 3)."""
+        if frame.shape != (*self.size, 3) or frame.dtype != np.uint8:
+            expected = f"({self.size[0]}, {self.size[1]}, 3) uint8"
+            raise ValueError(f"{self.path}: frame {self.frames} is {frame.shape} {frame.dtype}, expected {expected}")
+        if self._container is None:
+            raise ValueError(f"{self.path}: the video is closed")
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        picture.pts = self.frames
+        self._container.mux(self._stream.encode(picture))
+        self.frames += 1
+
+    def close(self) -> None:
+        """Finish the file and give it its name; a second call does nothing."""
+        if self._container is None:
+            return
+        if self.frames:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+        self._container = None
+        if self.frames:
+            self._part.replace(self.path)
+        else:
+            self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def read_frames(path: Path) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """An MP4 -> its frames in order: time since the start in microseconds, and the picture (H, W, 3) RGB.
+
+    Raises ValueError that names the file where it is missing or no video.
+    """
+    path = Path(path)
+    try:
+        container = av.open(str(path))
+    except (OSError, av.error.FFmpegError) as error:
+        raise ValueError(f"{path}: not a readable video ({error}); write it again") from error
+    with container:
+        if not container.streams.video:
+            raise ValueError(f"{path}: the file holds no video stream")
+        base = container.streams.video[0].time_base
+        for frame in container.decode(video=0):
+            if frame.pts is not None and base is not None:
+                yield round(frame.pts * base * 1_000_000), np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+
+
+def frame_at(path: Path, t_us: int) -> NDArray[np.uint8]:
+    """The latest frame at or before a time since the start; the first one for earlier times."""
+    latest = None
+    for stamp, frame in read_frames(path):
+        if latest is not None and stamp > t_us:
+            break
+        latest = frame
+    if latest is None:
+        raise ValueError(f"{path}: the video holds no frame")
+    return latest
