@@ -1,10 +1,10 @@
-"""A map's name, file or specification -> the `RoadMap`; every map is read once a process."""
+"""A map's name, file or specification -> its road network, read once a process."""
 
 from __future__ import annotations
 
 import difflib
-from functools import lru_cache
-from importlib.resources import files
+from functools import cache
+from importlib import resources
 from pathlib import Path
 
 from cordillera.types import RoadMap
@@ -13,55 +13,67 @@ from cordillera.world.lanelet2 import read_lanelet2
 from cordillera.world.opendrive import read_opendrive
 
 BUILT = "built:"
-OPENDRIVE = (".xodr", ".xodr.gz")
-LANELET2 = (".osm", ".osm.gz")
+READERS = {
+    ".osm": read_lanelet2,
+    ".osm.gz": read_lanelet2,
+    ".xodr": read_opendrive,
+    ".xodr.gz": read_opendrive,
+}
+
+
+def load_map(name: str | Path) -> RoadMap:
+    """A bundled name, a path of .osm, .xodr (or .gz of these), or "built:..." -> its road map; ValueError if wrong.
+
+    The same call gives the same object, until the file changes.
+    """
+    text = str(name)
+    if text.startswith(BUILT):
+        return _built(text)
+    if text in bundled_maps():
+        return _read(_bundled()[text], 0, 0)
+    path = Path(name)
+    if suffix_of(path.name):
+        if not path.is_file():
+            raise ValueError(f"map {text!r}: no such file. Give an existing file or one of {_names()}")
+        stat = path.stat()
+        return _read(path.resolve(), stat.st_mtime_ns, stat.st_size)
+    if path.exists():
+        raise ValueError(f"map {text!r}: a map's name ends in {', '.join(READERS)}. Rename the file or convert it")
+    near = difflib.get_close_matches(text.lower(), [*bundled_maps(), BUILT], n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
+    kinds = ", ".join(READERS)
+    raise ValueError(
+        f"unknown map {text!r}. {hint}Maps are {_names()}, a file ({kinds}) or 'built:...' for a built road"
+    )
 
 
 def bundled_maps() -> tuple[str, ...]:
-    """The names of the maps that the package carries, sorted."""
-    return tuple(sorted(_stem(entry.name) for entry in _folder().iterdir() if _suffix(entry.name)))
+    """The names of the maps inside the package, in alphabetical order."""
+    return tuple(_bundled())
 
 
-@lru_cache(maxsize=32)
-def load_map(name: str | Path) -> RoadMap:
-    """A bundled name, an .xodr, .xodr.gz, .osm or .osm.gz file, or "built:<kind>,<key>=<value>" -> the map.
-
-    Raises ValueError that names the nearest bundled map for an unknown name, and what is wrong for a broken file.
-    """
-    if str(name).startswith(BUILT):
-        return build_road(str(name))
-    if str(name) in bundled_maps():
-        return _read(next(Path(str(e)) for e in _folder().iterdir() if _stem(e.name) == str(name)))
-    path = Path(name)
-    if not _suffix(path.name) and not path.exists():
-        close = difflib.get_close_matches(str(name).lower(), bundled_maps(), n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(
-            f"there is no map {str(name)!r}; {hint}bundled maps: {', '.join(bundled_maps())}; "
-            f"or give a file ({', '.join(OPENDRIVE + LANELET2)}) or a specification such as 'built:four_way'"
-        )
-    if not path.is_file():
-        raise ValueError(f"{path}: no such map file")
-    return _read(path)
+def suffix_of(file: str) -> str:
+    """A file's name -> the suffix by which it is read, "" if there is none."""
+    return max((s for s in READERS if file.lower().endswith(s)), key=len, default="")
 
 
-def _read(path: Path) -> RoadMap:
-    suffix = _suffix(path.name)
-    if suffix in OPENDRIVE:
-        return read_opendrive(path)
-    if suffix in LANELET2:
-        return read_lanelet2(path)
-    known = ", ".join(OPENDRIVE + LANELET2)
-    raise ValueError(f"{path}: maps are read from {known}; rename the file if it is one of these formats")
+def _names() -> str:
+    return ", ".join(bundled_maps())
 
 
-def _folder() -> Path:
-    return Path(str(files("cordillera") / "assets" / "maps"))
+@cache
+def _bundled() -> dict[str, Path]:
+    folder = Path(str(resources.files("cordillera"))) / "assets" / "maps"
+    files = sorted(path for path in folder.iterdir() if suffix_of(path.name))
+    return {path.name[: -len(suffix_of(path.name))].lower(): path for path in files}
 
 
-def _suffix(name: str) -> str:
-    return next((suffix for suffix in OPENDRIVE + LANELET2 if name.lower().endswith(suffix)), "")
+@cache
+def _built(spec: str) -> RoadMap:
+    return build_road(spec)
 
 
-def _stem(name: str) -> str:
-    return name[: len(name) - len(_suffix(name))]
+@cache
+def _read(path: Path, mtime_ns: int, size: int) -> RoadMap:
+    """Read a file; its time and size are part of the key, so that a changed file is read again."""
+    return READERS[suffix_of(path.name)](path)
