@@ -58,8 +58,8 @@ def main() -> None:
     given = arguments.parse_args()
     console = Console(width=170)
     table = Table(title=f"expert, {given.seeds} drives of {given.duration:g} s a map")
-    columns = "map,ended,hits,off s,red,stop,median m,least m,stand s,brake,side,jerk,comfort %,TTC min,not passed,x real time"
-    for column in columns.split(","):
+    columns = "map,ended,hits,off s,red,stop,median m,least m,stand s,brake,side,jerk,comfort %,TTC min,not passed"
+    for column in (*columns.split(","), "x real time"):
         table.add_column(column, justify="left" if column in ("map", "ended") else "right")
     drive(given.maps[0], given.first, 2.0)  # compile
     for name in given.maps:
