@@ -101,7 +101,7 @@ def _kind(nation: str, code: str, subtype: str, name: str, dynamic: bool) -> Sig
         table, key = BY_CODE["SE"], re.split(r"[-.]", series)[0]
     else:
         table, key = BY_CODE.get(nation, BY_CODE["germany"]), code.upper()
-    if kind := table.get(key) or table.get(key.split("-")[0]):
+    if kind := table.get(key) or table.get(f"{key}-{subtype}") or table.get(key.split("-")[0]):
         return kind
     text = f"{name} {code}".lower() if re.search("[a-z]", code.lower()) else name.lower()
     for pattern, kind in BY_NAME:
