@@ -7,7 +7,8 @@ A flow with random weights can be chaotic: the Fourier features turn a change of
 within a few steps, so that even the reference, run on another processor, does not reproduce its own actions. Each
 flow is therefore also run on noise moved by 1e-6. Where that alone moves the result beyond the bound, the item is
 marked "chaotic" and judged by its mean difference from the reference, which must not exceed 1.3 times the mean
-difference that the nudge makes; its poses are compared for the reference's actions. `--strict` judges every item by its bound alone.
+difference that the nudge makes; its poses are compared for the reference's actions. `--strict` judges every item by
+its bound alone.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The vision-language-action model: observation -> reasoning text -> trajectory, one architecture for every size.
 
-Modules without torch (shared with the embedded student): config, actions, tokenizer, grammar, prompt.
-Modules with torch: layers, vision, text, expert, model, generate, stream, load, policy, export.
+Modules without torch (shared with the embedded student): config, layout, actions, tokenizer, grammar, prompt,
+tables, reuse. Modules with torch: layers, vision, text, expert, model, generate, stream, targets, load, policy, export.
 """

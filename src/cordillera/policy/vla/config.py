@@ -116,8 +116,6 @@ class PromptConfig:
 
     min_pixels: int = 163_840
     max_pixels: int = 196_608
-    camera_names: bool = True
-    frame_numbers: bool = True
     history_poses: int = 16
     max_tokens: int = 8192  # a longer prompt is an error
 

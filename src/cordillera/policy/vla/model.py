@@ -192,13 +192,16 @@ class VLA(nn.Module):
         """Prompts -> reasoning of `options.samples` paths each, and the caches that `act` reads.
 
         `features` are image features that are known already, `prefix` a prompt already read (streaming).
-        With temperature 0 all paths are the same: think with one and let `act` share it.
+        With temperature 0 all paths are the same: think with one and let `act` share it. With no new tokens allowed
+        nothing is generated: the prompt says all (`Prompt.encode(said=...)`).
         """
         batch = (inputs,) if isinstance(inputs, Inputs) else tuple(inputs)
         room = options.samples * (options.sampling.max_new_tokens + 2)
         seen = features if prefix is not None and not options.guidance else self.see(batch, features)
         if prefix is None:
             prefix = self.read(batch, seen or {}, room)
+        if options.sampling.max_new_tokens == 0:
+            return Thought(batch, prefix, [[Path(done=True) for _ in range(options.samples)] for _ in batch])
         paths = generate(
             prefix.logits, options.samples, self.rules(options, False), lambda c, o: self.feed(prefix, c, o)
         )
@@ -265,3 +268,16 @@ class VLA(nn.Module):
         xyz = np.repeat(np.stack([item.history_xyz for item in inputs])[:, None], count, axis=1)
         rotation = np.repeat(np.stack([item.history_rot for item in inputs])[:, None], count, axis=1)
         return Plan(actions, *to_trajectory(actions, xyz, rotation, self.config.action_space))
+
+
+def new_vla(config: VlaConfig, seed: int = 0) -> VLA:
+    """A configuration -> an untrained model: matrices normal with standard deviation 0.02, norms one, biases zero."""
+    model = VLA(config)
+    source = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, 0.02, generator=source)
+            elif name.endswith("bias"):
+                parameter.zero_()
+    return model.eval()

@@ -32,6 +32,7 @@ CAMERA_NAMES = {
 }
 SYSTEM = "You are a driving assistant that generates safe and accurate actions."
 INSTRUCTION = "output the chain-of-thought reasoning of the driving process, then output the future trajectory."
+CLOSING = "<|cot_end|><|traj_future_start|>"  # what follows the reasoning
 STEP_US = 100_000
 MAX_GAP_US = 150_000  # a history with a longer gap between poses is not interpolated
 MAX_STEP_M = 10.0  # 100 m/s: a longer step between poses is a jump of the localisation
@@ -234,10 +235,12 @@ class Prompt:
         target: tuple[str, Trajectory] | None = None,
         question: str = "",
         known: frozenset[ImageKey] = frozenset(),
+        said: str | None = None,
     ) -> Inputs:
         """An observation, and for training its reasoning and future -> Inputs; BadObservation says what is wrong.
 
-        Images whose key is in `known` are not resized again; their patches are None.
+        Images whose key is in `known` are not resized again; their patches are None. Reasoning given as `said`,
+        perhaps empty, is part of the prompt, so that the expert can act on it at once.
         """
         check_images(observation)
         prompt, vision = self.config.prompt, self.config.vision
@@ -258,18 +261,18 @@ class Prompt:
             grids += [grid] * len(frames)
             tokens = grid[0] * grid[1] // vision.spatial_merge_size**2
             cameras.append((f"{CAMERA_NAMES.get(camera.name, camera.name)}: ", [tokens] * len(frames)))
-        ids = self._ids(cameras, observation.route.text, question)
+        ids = self._ids(cameras, observation.route.text, question, "" if said is None else f"{said}{CLOSING}")
         if not question:
             ids = fuse_history(ids, history_to_tokens(xyz, rotation, self.config.history_tokens), self.config)
         positions, free = rotary_positions(ids, grids, self.config.ids.image, vision.spatial_merge_size)
         wanted = None if target is None else self._target(*target)
         return Inputs(ids, positions, free, tuple(grids), tuple(patches), tuple(keys), xyz, rotation, wanted)
 
-    def _ids(self, cameras: list[tuple[str, list[int]]], route: str, question: str) -> NDArray[np.int64]:
+    def _ids(self, cameras: list[tuple[str, list[int]]], route: str, question: str, end: str) -> NDArray[np.int64]:
         for name, text in (("route.text", route), ("question", question)):
             if "<|" in text:
                 raise BadObservation(f"{name} {text!r} contains '<|', which begins a special token")
-        text = prompt_text(cameras, self.config.history_count, route, question)
+        text = prompt_text(cameras, self.config.history_count, route, question) + end
         ids = np.array(self.tokenizer.encode(text), np.int64)
         if len(ids) > self.config.prompt.max_tokens:
             raise BadObservation(
@@ -282,5 +285,5 @@ class Prompt:
         count = self.config.action_space.n_waypoints
         if future.xyz.shape != (count, 3) or future.frame != "rig" or not np.isfinite(future.xyz).all():
             raise BadObservation(f"future must be {count} finite poses in the rig frame, got {future.xyz.shape}")
-        ids = self.tokenizer.encode(f"{reasoning}<|cot_end|><|traj_future_start|>")
+        ids = self.tokenizer.encode(f"{reasoning}{CLOSING}")
         return Target(np.array(ids, np.int64), future.xyz, rotation_of(future.quat_xyzw))

@@ -18,6 +18,12 @@ class Visual:
     mask: Tensor  # (B, S) true at image tokens
     features: Tensor  # (1 + levels, tokens, C) in the order of the mask's true entries
 
+    def only(self, places: Tensor) -> Visual:
+        """The part at the given columns of a batch of one."""
+        held = torch.zeros_like(self.mask)
+        held[:, places] = True
+        return Visual(self.mask[:, places], self.features[:, held[self.mask]])
+
 
 class TextDecoder(nn.Module):
     """The language tower: embeddings, layers, final norm and output head."""

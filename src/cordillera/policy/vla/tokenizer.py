@@ -152,7 +152,7 @@ def build_tokenizer(config: VlaConfig, phrases: Iterable[str] = ()) -> VlaTokeni
     `phrases` come before the default ones; what does not fit the room that the configuration leaves is an error.
     """
     room = config.traj_start - len(BACKBONE_TOKENS) - 256
-    chosen = list(dict.fromkeys([*phrases, *default_phrases()]))
+    chosen = [phrase for phrase in dict.fromkeys([*phrases, *default_phrases()]) if len(phrase) > 1]
     if len(chosen) > room:
         raise ValueError(f"{len(chosen)} phrases do not fit the {room} places before <i0>; give fewer phrases")
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cordillera.policy.vla.config import VisionConfig
+from cordillera.policy.vla.tables import vision_tables
 
 ACTIVATIONS = {"gelu_pytorch_tanh": "tanh", "gelu": "none"}
-
-
-@lru_cache(maxsize=64)
-def grid_order(rows: int, cols: int, merge: int) -> tuple[Tensor, Tensor]:
-    """A grid of patches -> row and column (rows * cols,) of each, in the order in which merged blocks are laid out."""
-    row = torch.arange(rows).view(rows // merge, 1, merge, 1).expand(-1, cols // merge, -1, merge)
-    col = torch.arange(cols).view(1, cols // merge, 1, merge).expand(rows // merge, -1, merge, -1)
-    return row.reshape(-1), col.reshape(-1)
-
-
-@lru_cache(maxsize=64)
-def position_mix(rows: int, cols: int, side: int, merge: int) -> tuple[Tensor, Tensor]:
-    """A grid -> indices (4, N) into the square table of positions, and their bilinear weights (4, N) in float32."""
-    row, col = grid_order(rows, cols, merge)
-    y, x = torch.linspace(0, side - 1, rows)[row], torch.linspace(0, side - 1, cols)[col]
-    top, left = y.long(), x.long()
-    low, right = (top + 1).clamp(max=side - 1), (left + 1).clamp(max=side - 1)
-    dy, dx = y - top, x - left
-    index = torch.stack([top * side + left, top * side + right, low * side + left, low * side + right])
-    weight = torch.stack([(1 - dy) * (1 - dx), (1 - dy) * dx, dy * (1 - dx), dy * dx])
-    return index, weight
-
-
-@lru_cache(maxsize=64)
-def grid_rotary(rows: int, cols: int, head_dim: int, merge: int) -> tuple[Tensor, Tensor]:
-    """A grid -> cosines and sines (N, head_dim): half of the pairs turn with the row, half with the column."""
-    row, col = grid_order(rows, cols, merge)
-    powers = torch.arange(0, head_dim // 2, 2, dtype=torch.float32) / (head_dim // 2)
-    rates = 1.0 / 10_000.0**powers
-    angle = torch.cat([row[:, None] * rates, col[:, None] * rates], dim=-1)
-    angle = torch.cat([angle, angle], dim=-1)
-    return angle.cos(), angle.sin()
 
 
 class VisionBlock(nn.Module):
@@ -104,7 +71,6 @@ class VisionTower(nn.Module):
         if config.hidden_act not in ACTIVATIONS:
             raise ValueError(f"vision hidden_act {config.hidden_act!r} is not one of {sorted(ACTIVATIONS)}")
         self.config = config
-        self.side = int(config.num_position_embeddings**0.5)
         self.patch_embed = nn.Linear(config.patch_values, config.hidden_size)
         self.pos_embed = nn.Embedding(config.num_position_embeddings, config.hidden_size)
         self.blocks = nn.ModuleList(VisionBlock(config) for _ in range(config.depth))
@@ -124,12 +90,9 @@ class VisionTower(nn.Module):
                 levels.append(self.deepstack[self.config.deepstack_visual_indexes.index(number)](x))
         return torch.stack([self.merger(x), *levels])
 
-    def tables(self, rows: int, cols: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def tables(self, rows: int, cols: int, device: torch.device) -> list[Tensor]:
         """A grid -> position indices and weights, rotary cosines and sines, on the device."""
-        config = self.config
-        index, weight = position_mix(rows, cols, self.side, config.spatial_merge_size)
-        cos, sin = grid_rotary(rows, cols, config.hidden_size // config.num_heads, config.spatial_merge_size)
-        return index.to(device), weight.to(device), cos.to(device), sin.to(device)
+        return [torch.from_numpy(table).to(device) for table in vision_tables(self.config, rows, cols)]
 
     def forward(self, patches: Tensor, grids: list[tuple[int, int]]) -> list[Tensor]:
         """Patches (sum of rows * cols, values) and grids -> features (1 + levels, tokens, C) of each image.

@@ -1,0 +1,293 @@
+"""An exported model as a policy: observation -> Decision by ONNX Runtime and numpy, without torch.
+
+The student keeps the cache in numpy and hands the graphs what they may see. It shares with the torch model the
+prompt, the tables, the action space and the grammars; what it does with them is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from cordillera.geometry import quat_from_yaw
+from cordillera.policy.vla.actions import to_trajectory
+from cordillera.policy.vla.config import DecoderConfig
+from cordillera.policy.vla.grammar import Grammar, forced
+from cordillera.policy.vla.layout import read_config
+from cordillera.policy.vla.prompt import STEP_US, ImageKey, Inputs, Prompt
+from cordillera.policy.vla.reuse import reusable
+from cordillera.policy.vla.tables import text_rotary, turn_keys, vision_tables
+from cordillera.policy.vla.tokenizer import VlaTokenizer
+from cordillera.types import Decision, Observation, ReasoningTrace, Trajectory
+
+Array = NDArray[np.float32]
+HIDDEN = np.float32(-1e9)  # bias of a slot that a token must not see
+
+
+def quantise_graph(source: Path, target: Path) -> None:
+    """An ONNX file -> the same with int8 weights in its matrix products, activations quantised on the fly."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    part = target.with_suffix(".part")
+    quantize_dynamic(source, part, weight_type=QuantType.QInt8, per_channel=True)
+    part.replace(target)
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """How a student thinks and samples."""
+
+    samples: int = 1  # plans
+    reason: bool = True  # false: act without words
+    max_new_tokens: int = 64
+    temperature: float = 0.0
+    flow_steps: int | None = None
+    stream: str = "exact"  # or "shift": old frames' keys and values move with the window (see vla.stream)
+    refresh: int = 10  # in shift mode, windows between two that are read from scratch
+    threads: int = 2
+    seed: int = 0
+
+
+@dataclass
+class Memory:
+    """Keys and values of the tokens read so far, in numpy."""
+
+    keys: Array  # (L, KV, D, S) transposed, as the graphs take them
+    values: Array  # (L, KV, S, D)
+
+    def extended(self, pairs: list[Array]) -> Memory:
+        """The same with further tokens behind; `pairs` holds the keys, then the values of each layer."""
+        layers = len(pairs) // 2
+        keys, values = np.stack(pairs[:layers]), np.stack(pairs[layers:])
+        return Memory(np.concatenate([self.keys, keys], axis=3), np.concatenate([self.values, values], axis=2))
+
+    def chosen(self, places: NDArray[np.int64]) -> Memory:
+        """The tokens at the given places, in that order."""
+        keys, values = self.keys[:, :, :, places], self.values[:, :, places]
+        return Memory(np.ascontiguousarray(keys), np.ascontiguousarray(values))
+
+    def feeds(self, layers: int) -> dict[str, Array]:
+        """The first layers' keys and values under the names of the graphs' inputs."""
+        return {f"k{n}": self.keys[n] for n in range(layers)} | {f"v{n}": self.values[n] for n in range(layers)}
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of one decision's parts."""
+
+    prompt_ms: float
+    vision_ms: float
+    prefill_ms: float
+    words_ms: float
+    flow_ms: float
+    tokens: int  # generated
+    reused: int  # prompt tokens taken from the last window
+
+
+class Student:
+    """A folder written by `vla.export.export` as a policy."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        config: StudentConfig = StudentConfig(),
+        grammar: Grammar | None = None,
+        parse: Callable[[str, str], ReasoningTrace] | None = None,
+        name: str = "student",
+    ) -> None:
+        folder = Path(folder)
+        facts = folder / "student.json"
+        if not facts.is_file() or json.loads(facts.read_text()).get("format") != 1:
+            raise ValueError(f"{facts}: missing or of another format; write the folder with vla.export.export")
+        self.config, self.grammar, self.parse, self.name = config, grammar, parse, name
+        self.model = read_config(folder)
+        self.tokenizer = VlaTokenizer.from_file(
+            folder / "tokenizer" / "tokenizer.json", self.model.traj_vocab_size, self.model.family
+        )
+        self.prompt = Prompt(self.model, self.tokenizer)
+        self.embeddings: Array = np.load(folder / "embeddings.npy")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = config.threads
+        options.log_severity_level = 3
+        self.graphs = {
+            name: onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
+            for name in ("vision", "text", "action")
+        }
+        self.features: dict[ImageKey, Array] = {}
+        self.last: tuple[Inputs, Memory] | None = None
+        self.windows = 0
+        self.timing: Timing | None = None
+
+    def _run(self, name: str, **inputs: NDArray) -> list[Array]:
+        return self.graphs[name].run(None, inputs)
+
+    def see(self, inputs: Inputs) -> None:
+        """Compute the features of images that are not known yet, and forget those that left the window."""
+        fresh = [i for i, key in enumerate(inputs.keys) if key not in self.features]
+        for grid in dict.fromkeys(inputs.grids[i] for i in fresh):
+            members = [i for i in fresh if inputs.grids[i] == grid]
+            patches = np.stack([inputs.patches[i] for i in members])  # type: ignore[arg-type]
+            index, weight, cos, sin = vision_tables(self.model.vision, *grid)
+            (out,) = self._run("vision", patches=patches, index=index, weight=weight, cos=cos, sin=sin)
+            self.features |= {inputs.keys[i]: out[:, place] for place, i in enumerate(members)}
+        self.features = {key: self.features[key] for key in inputs.keys}
+
+    def text(
+        self, x: Array, deep: Array, positions: NDArray[np.int64], past: Memory, seen: NDArray[np.bool_]
+    ) -> tuple[Array, list[Array]]:
+        """Embeddings (Q, C), deepstack (levels, Q, C), positions (3, Q), past and what each token sees (Q, P + Q).
+
+        Returns the logits after the last token (V,), and the new tokens' keys and values of each layer.
+        """
+        decoder = self.model.text
+        fixed = self._fixed(positions, past, seen, decoder)
+        logits, *pairs = self._run("text", x=x, deep=deep, **fixed)
+        return logits, pairs
+
+    def _fixed(
+        self, positions: NDArray[np.int64], past: Memory, seen: NDArray[np.bool_], decoder: DecoderConfig
+    ) -> dict[str, Array]:
+        """What text and action graph take alike: rotary tables, mask as a bias for each query head, the past."""
+        cos, sin = text_rotary(positions, decoder)
+        bias = np.tile(np.where(seen, np.float32(0.0), HIDDEN), (decoder.num_heads // decoder.num_kv_heads, 1))
+        return {"cos": cos[:, None], "sin": sin[:, None], "bias": bias} | past.feeds(decoder.num_layers)
+
+    def read(self, inputs: Inputs) -> tuple[Array, Memory, int]:
+        """A prompt whose images are known -> logits after it (V,), its memory, and how many tokens were reused."""
+        levels = len(self.model.vision.deepstack_visual_indexes)
+        total = len(inputs.ids)
+        x = self.embeddings[inputs.ids]
+        deep = np.zeros((levels, *x.shape), np.float32)
+        at = inputs.ids == self.model.ids.image
+        stacked = np.concatenate([self.features[key] for key in inputs.keys], axis=1)
+        x[at], deep[:, at] = stacked[0], stacked[1:]
+
+        shift = self.config.stream == "shift"
+        source = np.full(total, -1, np.int64)
+        if self.last is not None and not (shift and self.windows % self.config.refresh == 0):
+            source = reusable(inputs, self.last[0], self.model.ids.image, shift)
+        self.windows += 1
+        into, rest = np.flatnonzero(source >= 0), np.flatnonzero(source < 0)
+        layers, pairs, dim = self.model.text.num_layers, self.model.text.num_kv_heads, self.model.text.head_dim
+        past = Memory(np.zeros((layers, pairs, dim, 0), np.float32), np.zeros((layers, pairs, 0, dim), np.float32))
+        if self.last is not None and len(into):
+            taken = source[into]
+            delta = inputs.positions[:, into] - self.last[0].positions[:, taken]
+            past = self.last[1].chosen(taken)
+            past.keys = turn_keys(past.keys, delta, self.model.text)
+        order = np.concatenate([into, rest])
+        seen = order[None, :] <= rest[:, None]
+        logits, fresh = self.text(x[rest], deep[:, rest], inputs.positions[:, rest], past, seen)
+        memory = past.extended(fresh)
+        if len(into):
+            memory = memory.chosen(np.argsort(order))
+        self.last = (inputs, memory)
+        return logits, memory, len(into)
+
+    def speak(self, logits: Array, memory: Memory, position: int) -> tuple[list[int], Memory]:
+        """Logits after the prompt -> generated tokens up to <|traj_future_start|>, and the memory with them in it."""
+        chance = np.random.default_rng(self.config.seed)
+        levels = len(self.model.vision.deepstack_visual_indexes)
+        tokens: list[int] = []
+        state = self.grammar.start() if self.grammar else None
+        while len(tokens) < self.config.max_new_tokens:
+            fresh: list[int] = []
+            if self.grammar:
+                fresh, state = forced(self.grammar, state)
+            if not fresh:
+                token = self._draw(logits, state, chance)
+                fresh = [token]
+                if self.grammar:
+                    more, state = forced(self.grammar, self.grammar.advance(state, token))
+                    fresh += more
+            count, held = len(fresh), memory.keys.shape[3]
+            x = self.embeddings[fresh]
+            places = np.broadcast_to(position + len(tokens) + np.arange(count), (3, count))
+            seen = np.concatenate([np.ones((count, held), bool), np.tri(count, dtype=bool)], axis=1)
+            logits, pairs = self.text(x, np.zeros((levels, *x.shape), np.float32), places, memory, seen)
+            memory = memory.extended(pairs)
+            tokens += fresh
+            if self.model.ids.future_start in fresh:
+                return tokens, memory
+        raise RuntimeError(f"{self.name}: the reasoning did not end within {self.config.max_new_tokens} tokens")
+
+    def _draw(self, logits: Array, state: object, chance: np.random.Generator) -> int:
+        if self.grammar:
+            allowed = np.array(self.grammar.allowed(state))
+        else:
+            allowed = np.r_[0 : self.model.traj_start, self.model.traj_start + self.model.traj_vocab_size : len(logits)]
+        scores = logits[allowed].astype(np.float64)
+        if self.config.temperature <= 0.0:
+            return int(allowed[np.argmax(scores)])
+        share = np.exp((scores - scores.max()) / self.config.temperature)
+        return int(chance.choice(allowed, p=share / share.sum()))
+
+    def act(self, inputs: Inputs, memory: Memory, position: int, noise: Array) -> Array:
+        """Memory, the actions' first position and noise (K, N, 2) -> normalised actions (K, N, 2)."""
+        samples, tokens = len(noise), self.model.action_tokens
+        steps = self.config.flow_steps or self.model.flow_steps
+        places = np.broadcast_to(np.tile(position + np.arange(tokens), samples), (3, samples * tokens))
+        sample = np.repeat(np.arange(samples), tokens)
+        own = sample[:, None] == sample
+        seen = np.concatenate([np.ones((len(own), memory.keys.shape[3]), bool), own], axis=1)
+        fixed = self._fixed(places, memory, seen, self.model.expert)
+        x = noise
+        times = np.linspace(0.0, 1.0, steps + 1, dtype=np.float32)
+        for i in range(steps):
+            now = np.full(samples, times[i], np.float32)
+            x = x + (times[i + 1] - times[i]) * self._run("action", actions=x, time=now, **fixed)[0]
+        if not np.isfinite(x).all():
+            raise ValueError(f"{self.name}: the action graph produced NaN or infinite actions")
+        return x
+
+    def decide(self, observation: Observation) -> Decision:
+        """An observation -> the plan closest to all sampled ones, with the reason given for it.
+
+        Raises BadObservation (a ValueError) for input that the model must not be asked about.
+        """
+        clock = [time.perf_counter()]
+        config, space = self.config, self.model.action_space
+        said = None if config.reason else ""
+        inputs = self.prompt.encode(observation, known=frozenset(self.features), said=said)
+        clock.append(time.perf_counter())
+        self.see(inputs)
+        clock.append(time.perf_counter())
+        logits, memory, reused = self.read(inputs)
+        clock.append(time.perf_counter())
+        tokens: list[int] = []
+        if config.reason:
+            tokens, memory = self.speak(logits, memory, inputs.next_position)
+        clock.append(time.perf_counter())
+        rows = [
+            np.random.default_rng(config.seed + k).standard_normal((space.n_waypoints, 2))
+            for k in range(config.samples)
+        ]
+        actions = self.act(inputs, memory, inputs.next_position + len(tokens), np.stack(rows).astype(np.float32))
+        clock.append(time.perf_counter())
+        parts = [1e3 * (b - a) for a, b in pairwise(clock)]
+        self.timing = Timing(*parts, tokens=len(tokens), reused=reused)
+
+        past = np.broadcast_to(inputs.history_xyz, (config.samples, *inputs.history_xyz.shape))
+        turned = np.broadcast_to(inputs.history_rot, (config.samples, *inputs.history_rot.shape))
+        xyz, rotation = to_trajectory(actions, past, turned, space)
+        stamps = observation.t_us + STEP_US * np.arange(1, space.n_waypoints + 1)
+        quat = quat_from_yaw(np.arctan2(rotation[..., 1, 0], rotation[..., 0, 0]))
+        candidates = tuple(Trajectory(stamps, p, q, "rig") for p, q in zip(xyz, quat, strict=True))
+        gap = np.linalg.norm(xyz[:, None] - xyz[None], axis=-1).mean(-1).sum(1)
+        return Decision(candidates[int(np.argmin(gap))], candidates, self._trace(tokens), self.name, sum(parts))
+
+    def _trace(self, tokens: list[int]) -> ReasoningTrace | None:
+        if not self.config.reason:
+            return None
+        words = self.tokenizer.decode(tokens).split("<|cot_end|>")[0].strip()
+        if self.parse is None:
+            return ReasoningTrace(None, None, (), words, self.name)
+        return self.parse(words, self.name)
