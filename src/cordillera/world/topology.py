@@ -61,9 +61,9 @@ class Meeting:
     s_m: tuple[tuple[float, float], tuple[float, float]]
 
 
-def meetings(lanes: tuple[Lane, ...]) -> list[Meeting]:
-    """Lanes -> the pairs that overlap, in ascending order; lanes that follow or flank each other do not count."""
-    which = np.array([i for i, lane in enumerate(lanes) if lane.kind in TRAVELLED], dtype=np.int64)
+def meetings(lanes: tuple[Lane, ...], kinds: tuple[LaneKind, ...] = TRAVELLED) -> list[Meeting]:
+    """Lanes -> the pairs of some kinds that overlap, in ascending order; followers and neighbours do not count."""
+    which = np.array([i for i, lane in enumerate(lanes) if lane.kind in kinds], dtype=np.int64)
     pointers, rungs = strips_of(lanes, which)
     pairs = close_pairs(pointers, rungs)
     pairs = pairs[[_may_conflict(lanes, int(which[a]), int(which[b])) for a, b in pairs]] if len(pairs) else pairs

@@ -5,13 +5,14 @@ In this order, traffic lights aside:
 1. pairs named by the file (right-of-way elements, junction priorities);
 2. trams go first;
 3. signs: traffic behind a stop or give-way sign waits for traffic that has none, and a priority sign beats no sign;
-4. traffic on a roundabout goes first;
+4. traffic on a roundabout goes first, then traffic that leaves it;
 5. a U-turn waits for everybody;
 6. from the same direction the lane that bends more waits; if neither does, the one on the kerb's side;
 7. from opposite directions the one that turns across oncoming traffic waits (left turns where traffic keeps right);
-8. from the side, the priority rule: to the right where traffic keeps right, and in Great Britain, Ireland, Australia
-   and New Zealand as well (Australian Road Rules 72; the others have no general rule, so drivers settle on the right);
-   to the left elsewhere where traffic keeps left, as Japan's Road Traffic Act, article 36, says.
+8. a cycle path that crosses a road from the side waits for traffic that goes straight on, not for traffic that turns;
+9. from the side else, the priority rule: to the right where traffic keeps right, and in Great Britain, Ireland,
+   Australia and New Zealand as well (Australian Road Rules 72; the others have no general rule, so drivers settle on
+   the right); to the left elsewhere where traffic keeps left, as Japan's Road Traffic Act, article 36, says.
 
 So a pair never waits for each other. Lanes that diverge do not wait: what is ahead is ahead.
 """
@@ -61,7 +62,7 @@ class Priorities:
         for waits in (
             -rails,
             self.rank[b] - self.rank[a],
-            self._on_circle(b) - self._on_circle(a),
+            self._circle_rank(b) - self._circle_rank(a),
             (first.turn == "u-turn") - (second.turn == "u-turn"),
         ):
             if waits:
@@ -69,7 +70,7 @@ class Priorities:
         return self._by_direction(first, second) or 1 - 2 * (a < b)
 
     def _by_direction(self, a: Lane, b: Lane) -> int:
-        """Rules 6 to 8; 0 where they leave it open."""
+        """Rules 6 to 9; 0 where they leave it open."""
         turned = wrap(start_heading(b) - start_heading(a))
         if abs(turned) < SAME_RAD:
             bends = [abs(wrap(end_heading(lane) - start_heading(lane))) for lane in (a, b)]
@@ -80,6 +81,9 @@ class Priorities:
             across = "left" if self.keeps_right else "right"
             costs = [0 if lane.turn == "straight" else 2 if lane.turn == across else 1 for lane in (a, b)]
             return (costs[0] > costs[1]) - (costs[0] < costs[1])
+        if (a.kind is LaneKind.BIKING) != (b.kind is LaneKind.BIKING):
+            car, sign = (b, 1) if a.kind is LaneKind.BIKING else (a, -1)
+            return sign if car.turn == "straight" else -sign
         b_from_right = turned > 0.0
         return 1 if b_from_right == self.right_first else -1
 
@@ -93,6 +97,12 @@ class Priorities:
         return 1 if (to_left < 0.0) == self.keeps_right else -1
 
     # ------------------------------------------------------------- roundabouts
+
+    def _circle_rank(self, index: int) -> int:
+        """2 on a roundabout, 1 on the way out of it, 0 elsewhere."""
+        if self._on_circle(index):
+            return 2
+        return int(any(self._on_circle(i) for i in self.lanes[index].predecessors))
 
     def _on_circle(self, index: int) -> bool:
         if index not in self._circles:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from cordillera.types import Lane
-from cordillera.world.lanelet2.lanes import Course
+from cordillera.world.lanelet2.lanes import CHANGEABLE, Course
 from cordillera.world.topology import Meeting, meetings, turn_of
 
 LONGEST_M = 120.0  # longer lanes are roads, whatever they cross
@@ -21,7 +21,7 @@ def with_junctions(lanes: list[Lane], courses: list[Course]) -> list[Lane]:
     """Lanes and their courses -> the lanes with `junction` filled in: an area's id, else a lanelet's of the cluster."""
     areas = [course.lanelet.tags.get("intersection_area", "") for course in courses]
     tagged = [bool(areas[i] or course.lanelet.tags.get("turn_direction")) for i, course in enumerate(courses)]
-    found = [m for m in meetings(tuple(lanes)) if not _is_twin(courses, m)]
+    found = [m for m in meetings(tuple(lanes), CHANGEABLE) if not _is_twin(courses, m)]
     inside = _inside(lanes, tagged, found)
     parent = list(range(len(lanes)))
 

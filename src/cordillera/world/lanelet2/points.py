@@ -42,8 +42,8 @@ def place_points(osm: Osm) -> Points:
         raise osm.broken("", "no way refers to a node", "Give a Lanelet2 map in OSM-XML.")
     local = np.array([n.local_xy for n in nodes])
     lat_lon = np.array([n.lat_lon for n in nodes])
-    is_local: Bool = np.isfinite(local).all(axis=1)
-    is_placed: Bool = np.isfinite(lat_lon).all(axis=1)
+    is_local: Bool = np.isfinite(local.sum(axis=1))
+    is_placed: Bool = np.isfinite(lat_lon.sum(axis=1))
     if not (is_local | is_placed).all():
         node = nodes[int(np.argmin(is_local | is_placed))]
         raise osm.broken(f"node {node.id}", "has neither lat and lon nor local_x and local_y", "Add one of the pairs.")

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cordillera.geometry import resample
+from cordillera.geometry import interpolate, project_to_polyline, resample
 from cordillera.types import Float, Lane, LaneKind, Signal, SignalKind, StopLine
 from cordillera.world.lanelet2.lanes import Course
 from cordillera.world.lanelet2.osm import Osm, Relation
 from cordillera.world.lanelet2.points import Points
 from cordillera.world.lanelet2.tables import LIGHTS_FOR_PEDESTRIANS, sign_kind, sign_speed
-from cordillera.world.topology_priority import start_heading, wrap
+from cordillera.world.topology_priority import wrap
 
 LIGHT_SIZE_M = (0.3, 0.9)
 LIGHT_HEIGHT_M = 3.5  # lower edge above the ground where the file has no heights
@@ -185,14 +185,13 @@ def _lights(
         else:
             osm.notes.add("height of traffic light unknown", f"{LIGHT_HEIGHT_M} m taken", f"way {ref}")
             xyz[2] += LIGHT_HEIGHT_M + 0.5 * height
-        drivers = _drivers([stop_lines[i] for i in lines], [lanes[i] for i in regulated])
         width = float(np.hypot(*(line[-1] - line[0])[:2]))
         out.append(
             Signal(
                 id=ref,
                 kind=SignalKind.PEDESTRIAN_LIGHT if for_walkers else SignalKind.TRAFFIC_LIGHT,
                 xyz=xyz,
-                yaw_rad=_facing(line, drivers, [lanes[i] for i in regulated]),
+                yaw_rad=_facing(line, [stop_lines[i] for i in lines], [lanes[i] for i in regulated] or lanes),
                 lanes=() if for_walkers else regulated,
                 stop_lines=() if for_walkers else lines,
                 group=groups[ref],
@@ -273,8 +272,8 @@ def _sign(
     xyz = _middle(line)
     if not points.has_height:
         xyz[2] += SIGN_HEIGHT_M
-    regulated = [lanes[i] for i in held]
-    yaw = _facing(line, _drivers([stop_lines[i] for i in lines], regulated), regulated or _nearest(xyz, lanes))
+    driving = [lane for lane in lanes if lane.kind is LaneKind.DRIVING]
+    yaw = _facing(line, [stop_lines[i] for i in lines], [lanes[i] for i in held] or driving)
     value = value_mps if kind is SignalKind.SPEED_LIMIT else math.nan
     return Signal(ref, kind, xyz, yaw, held, lines, "", value, _national(code), SIGN_SIZE_M)
 
@@ -298,32 +297,35 @@ def _middle(line: Float) -> Float:
     return 0.5 * (line[0] + line[-1])
 
 
-def _drivers(stop_lines: list[StopLine], lanes: list[Lane]) -> Float | None:
-    """Where those stand who look at a signal: at its stop lines, else where its lanes begin; None if unknown."""
-    places = [line.xyz.mean(axis=0) for line in stop_lines] or [lane.center_xyz[0] for lane in lanes]
-    return np.mean(places, axis=0) if places else None
+def _facing(line: Float, stop_lines: list[StopLine], lanes: list[Lane]) -> float:
+    """A signal's way, its stop lines and lanes -> yaw of the face: square to the way, towards who has to see it.
 
-
-def _facing(line: Float, drivers: Float | None, lanes: list[Lane]) -> float:
-    """A signal's way, its drivers' place and its lanes -> yaw of the face: square to the way, on the drivers' side."""
+    Those stand at the stop lines; without one, they come along that of the lanes which is nearest.
+    """
+    place = _middle(line)[:2]
+    against = _against(place, lanes)
     step = line[-1, :2] - line[0, :2]
-    against = wrap(start_heading(lanes[0]) + math.pi) if lanes else 0.0
     if np.hypot(*step) < 1e-3:
         return against
     yaw = math.atan2(step[1], step[0]) + 0.5 * math.pi
-    if drivers is not None:
-        towards = drivers[:2] - _middle(line)[:2]
-        ahead = float(np.cos(yaw) * towards[0] + np.sin(yaw) * towards[1])
-    else:
-        ahead = math.cos(yaw - against)
-    return wrap(yaw if ahead > 0.0 else yaw + math.pi)
+    if stop_lines:
+        towards = np.mean([stop.xyz.mean(axis=0)[:2] for stop in stop_lines], axis=0) - place
+        if np.hypot(*towards) > 1.0:
+            against = math.atan2(towards[1], towards[0])
+    return wrap(yaw if math.cos(yaw - against) > 0.0 else yaw + math.pi)
 
 
-def _nearest(xyz: Float, lanes: list[Lane]) -> list[Lane]:
-    """The driving lane whose end lies nearest to a sign that no element names, as a list."""
-    driving = [lane for lane in lanes if lane.kind is LaneKind.DRIVING]
-    gaps = [np.hypot(*(lane.center_xyz[:, :2] - xyz[:2]).T).min() for lane in driving]
-    return [driving[int(np.argmin(gaps))]] if driving else []
+def _against(place: Float, lanes: list[Lane]) -> float:
+    """A place (2,) and lanes -> the direction from which the traffic of the nearest lane comes."""
+    best, yaw = math.inf, 0.0
+    for lane in lanes:
+        line = lane.center_xyz[:, :2]
+        s, _, i = project_to_polyline(line, float(place[0]), float(place[1]))
+        gap = float(np.hypot(*(interpolate(line, [s])[0] - place)))
+        if gap < best:
+            back = line[i] - line[i + 1]
+            best, yaw = gap, math.atan2(back[1], back[0])
+    return yaw
 
 
 # ---------------------------------------------------------------- right of way

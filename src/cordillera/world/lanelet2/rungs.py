@@ -50,14 +50,17 @@ def follow_centre(center_xyz: Float, left_xyz: Float, right_xyz: Float) -> tuple
 def _fill(left: Float, right: Float, rungs: Int) -> tuple[Float, Float, Float]:
     """Borders and rungs (R, 2) of point indices -> centre, left and right with a rung for each point of either."""
     parts = []
-    for (a0, b0), (a1, b1) in pairwise(rungs):
+    for (a0, b0), (a1, b1) in pairwise(rungs.tolist()):
+        ends = [0.5 * (left[a] + right[b]) for a, b in ((a0, b0), (a1, b1))]
+        if a1 - a0 <= 1 and b1 - b0 <= 1:
+            parts.append((ends[0][None], left[a0 : a0 + 1], right[b0 : b0 + 1]))
+            continue
         cuts = [np.array([0.0])]
         for border, low, high in ((left, a0, a1), (right, b0, b1)):
-            along = arc_length(border[low : high + 1, :2])
+            along = arc_length(border[low : high + 1])
             if along[-1] > SAME_M:
                 cuts.append(along[:-1] / along[-1])
         t = np.unique(np.concatenate(cuts))
-        ends = [0.5 * (left[a] + right[b]) for a, b in ((a0, b0), (a1, b1))]
         sides = [
             interpolate(border[low : high + 1], t * arc_length(border[low : high + 1])[-1])
             if high > low

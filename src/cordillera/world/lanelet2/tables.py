@@ -208,11 +208,8 @@ def may_change(tags: dict[str, str], reversed_line: bool) -> tuple[bool, bool]:
     if "lane_change" in tags:
         both = truth(tags["lane_change"]) is True
         return both, both
-    if "lane_change:left" in tags:
-        left = truth(tags["lane_change:left"]) is True
-        sides = left, left and truth(tags.get("lane_change:right")) is True
-    elif "lane_change:right" in tags:
-        sides = False, truth(tags["lane_change:right"]) is True
+    if "lane_change:left" in tags or "lane_change:right" in tags:
+        sides = truth(tags.get("lane_change:left")) is True, truth(tags.get("lane_change:right")) is True
     elif tags.get("type") in ("line_thin", "line_thick"):
         subtype = tags.get("subtype", "")
         sides = subtype in ("dashed", "solid_dashed"), subtype in ("dashed", "dashed_solid")
