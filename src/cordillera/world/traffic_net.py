@@ -36,6 +36,7 @@ class TrafficNet(NamedTuple):
     cap_mps: Float  # (P,) speed allowed by limit and curves, braking ahead of them within the lane included
     next_ptr: Int  # (L + 1,) successors that traffic takes
     next_idx: Int
+    by_start: Int  # (C,) each lane's conflicts in the order of their starts
     back_yields: NDArray[np.uint8]  # (C,) whether the other lane gives way to this one
     walk: Float  # (K, 4) x, y of the kerbs between which people walk, NaN where nobody can
     over_ptr: Int  # (K + 1,) lanes that each crossing covers
@@ -49,7 +50,11 @@ def compile_traffic(road_map: RoadMap, net: Net) -> TrafficNet:
     cap = speed_caps(net, LATERAL_MPS2, BRAKE_MPS2)
     walk = _walkways(road_map, net)
     entries = _entries(net, next_ptr, next_idx)
-    return TrafficNet(cap, next_ptr, next_idx, _back_yields(net), walk, *_lanes_under(net, len(walk)), entries)
+    lane = np.repeat(np.arange(len(net.lanes)), np.diff(net.conf_ptr))
+    by_start = np.lexsort((net.conflicts["s0"], lane)).astype(np.int64)
+    return TrafficNet(
+        cap, next_ptr, next_idx, by_start, _back_yields(net), walk, *_lanes_under(net, len(walk)), entries
+    )
 
 
 @njit(cache=True)

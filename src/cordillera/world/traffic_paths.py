@@ -91,7 +91,7 @@ def claim(
             continue
         me.way_n = _walk(net, rules, movers, i, seed, ego_next, way[i])
         me.stop = _held_by_rule(net, movers, i, way[i], me.way_n, signals)
-        me.hold, me.hold_end, me.committed = _commitment(net, movers, i, way[i], me.way_n)
+        me.hold, me.hold_end, me.committed = _commitment(net, rules, movers, i, way[i], me.way_n)
         at = me.s
         for k in range(me.way_n):
             if -at > me.stop:
@@ -180,14 +180,15 @@ def _light_there(net: Net, way: Int, k: int) -> bool:
 
 
 @njit(cache=True)
-def _commitment(net: Net, movers: Table, i: int, way: Int, count: int) -> tuple[float, float, float]:
+def _commitment(net: Net, rules: TrafficNet, movers: Table, i: int, way: Int, count: int) -> tuple[float, float, float]:
     """A way -> hold point and end of the first cluster for which one may still wait, and how far one is committed."""
     start, half, speed = -movers[i].s, movers[i].half, movers[i].speed
     hold, end, committed, line = FAR, -FAR, 0.0, -FAR
     for k in range(count):
         lane = way[k]
         reg = net.reg_ptr[lane]
-        for c in range(net.conf_ptr[lane], net.conf_ptr[lane + 1]):
+        for row in range(net.conf_ptr[lane], net.conf_ptr[lane + 1]):
+            c = rules.by_start[row]
             if net.conflicts[c].kind == DIVERGE:
                 continue
             low, high = start + net.conflicts[c].s0, start + net.conflicts[c].s1
