@@ -384,6 +384,8 @@ BROKEN = {
     'hdg="north"': xodr(road(7, geometry=LINE.replace('hdg="0"', 'hdg="north"'))),
     "is not a finite number": xodr(road(7, geometry=LINE.replace('y="0"', 'y="nan"'))),
     "length -5 is negative": xodr(road(7, geometry=LINE.replace('"100"', '"-5"'))),
+    "length 1e+09 m is beyond any road": xodr(road(7, geometry=LINE.replace('"100"', '"1e9"'))),
+    "curvature 99 1/m": xodr(road(7, geometry=plan(100, shape='<arc curvature="99"/>'))),
     "curvature": xodr(road(7, geometry=plan(100, shape="<arc/>"))),
     "XML entities": '<!DOCTYPE x [<!ENTITY a "b">]>' + xodr(road()).partition("?>")[2],
 }
@@ -395,6 +397,19 @@ def test_broken_files_say_where_and_what(says: str):
         parse_opendrive(BROKEN[says], "t", "t.xodr")
     assert says in str(error.value) and str(error.value).startswith("t.xodr")
     assert ("road 7, geometry 0" in str(error.value)) == ('id="7"' in BROKEN[says])
+
+
+def test_numbers_beyond_any_road_name_their_lane():
+    for text, says in (
+        (
+            xodr(road(7, section([lane(0, "none"), lane(-1, width=5000.0)]))),
+            "road 7, section 0: lane -1 reaches 5000 m",
+        ),
+        (xodr(road(7, before='<elevationProfile><elevation s="0" a="1e7"/></elevationProfile>')), "elevation of 1e"),
+        (xodr(road(7, geometry=plan(100, shape=CUBIC.replace("40", "4e6")))), "paramPoly3 at s 0 is"),
+    ):
+        with pytest.raises(OpenDriveError, match=says):
+            parse_opendrive(text, "t")
 
 
 def test_files_that_are_missing_or_damaged(tmp_path):
@@ -415,14 +430,15 @@ def test_sloppy_files_are_read_and_the_repairs_listed():
         road(3, geometry=""),
         road(4, sections="", geometry=plan(100, y=80)),
         road(5, section([lane(0, "none"), lane(-1, width=""), lane(-3)]), plan(10, y=99), length=10.0),
+        road(6, geometry=plan(60, y=150).replace('s="0" ', "") + plan(40, x=60, y=150).replace('s="0" ', "")),
         '<junction id="1"><connection id="0" incomingRoad="1" connectingRoad="88" contactPoint="start"/></junction>',
     )
-    assert {found.id for found in road_map.lanes} == {"1:0:1", "1:0:-1", "2:0:1", "2:0:-1", "5:0:-3"}
+    assert {found.id for found in road_map.lanes} == {"1:0:1", "1:0:-1", "2:0:1", "2:0:-1", "5:0:-3", "6:0:1", "6:0:-1"}
     said = "\n".join(road_map.assumptions)
     for words in (
         "geometry of length 0", "link to a road that is not there", "road id used twice", "length disagrees",
         "road without geometry", "road without lanes", "lane without width or border", "lane numbers with gaps",
-        "connection to a road that is not there", "lane of no width",
+        "connection to a road that is not there", "lane of no width", "geometry without s",
     ):  # fmt: skip
         assert words in said
     assert road_map.lanes[by_id(road_map)["2:0:-1"]].center_xyz[-1, 0] == pytest.approx(100.0)

@@ -12,10 +12,12 @@ from cordillera.world.opendrive.links import Key, LaneEnds, join_ends, sections_
 from cordillera.world.opendrive.marks import may_cross
 from cordillera.world.opendrive.model import DRIVEN, WHEELED, LaneSource, Network, Road, Section
 from cordillera.world.opendrive.source import Source
-from cordillera.world.opendrive.surface import border_lines, lane_stations
+from cordillera.world.opendrive.surface import border_lines, borders_t, frame_at, lane_stations
 
 SHORTEST_SECTION_M = 0.01
 NARROWEST_M = 0.01
+WIDEST_M = 1000.0  # from the reference line, and
+HIGHEST_M = 20_000.0  # beyond which a number is wrong
 KMH = 1 / 3.6
 USUAL_LIMIT_MPS = {
     "rural": 100 * KMH, "motorway": 130 * KMH, "town": 50 * KMH, "lowSpeed": 30 * KMH, "pedestrian": 10 * KMH,
@@ -67,6 +69,7 @@ def build_lanes(network: Network, source: Source) -> LaneSet:
         is_short = section.s1 - section.s0 < SHORTEST_SECTION_M
         if is_short:
             source.notes.add("lane section of length 0", "its lanes only pass links on", f"road {road.id}")
+        _check_range(road, index, section, source)
         s = np.array([section.s0, section.s1]) if is_short else lane_stations(road, section)
         lane_set.stations[road.id, index] = s
         borders = border_lines(road, section, s)
@@ -92,6 +95,18 @@ def build_lanes(network: Network, source: Source) -> LaneSet:
     _link(network, lane_set, travel_links(joined, forward, both_ways, driven, set(lane_set.index), source))
     _fill_limits(network, lane_set, source)
     return lane_set
+
+
+def _check_range(road: Road, index: int, section: Section, source: Source) -> None:
+    """Raise OpenDriveError where a section's widths, offsets or elevations reach beyond anything that is built."""
+    frame = frame_at(road, np.linspace(section.s0, section.s1, 17), section.s0, section.s1)
+    place = f"road {road.id}, section {index}"
+    for number, t in borders_t(road, section, frame).items():
+        if not np.abs(t).max() < WIDEST_M:
+            found = f"lane {number} reaches {np.abs(t).max():g} m from the reference line"
+            raise source.broken(place, found, "Check its <width> or <border> and the <laneOffset>.")
+    if not np.abs(frame.xyz[:, 2]).max() < HIGHEST_M:
+        raise source.broken(place, f"elevation of {np.abs(frame.xyz[:, 2]).max():g} m", "Check <elevation>.")
 
 
 def _source_of(network: Network, key: Key) -> LaneSource:

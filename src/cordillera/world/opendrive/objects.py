@@ -35,6 +35,7 @@ USUAL_SIZE_M = {
 }  # fmt: skip
 PIECE_M = 8.0  # continuous objects become boxes of at most this length
 SAG_M = 0.05
+MOST_COPIES = 20_000  # of one repeated object
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,9 @@ def _stands(site: Site, road: Road, element: Element) -> Iterator[Stand]:
         s0, reach = value(repeat, "s", own.s), max(0.0, value(repeat, "length", 0.0))
         s0, reach = min(max(s0, 0.0), road.length), min(reach, road.length - min(max(s0, 0.0), road.length))
         step = value(repeat, "distance", 0.0)
+        if 1e-6 < step < reach / MOST_COPIES:
+            site.source.notes.add("object repeated too often", f"{MOST_COPIES} copies taken", place)
+            step = reach / MOST_COPIES
         bounds = (
             np.linspace(0.0, reach, max(1, math.ceil(reach / _piece_length(site, road, s0, reach))) + 1)
             if step <= 1e-6

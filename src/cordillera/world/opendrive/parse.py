@@ -12,6 +12,9 @@ from cordillera.world.opendrive.model import Connection, Junction, Network, Road
 from cordillera.world.opendrive.source import Source
 
 SHORTEST_M = 1e-6  # pieces and roads below are none
+LONGEST_M = 1e6
+TIGHTEST_1PM = 20.0  # of any curve that a road can have
+MISFIT = 100.0  # times that a parametric curve may be longer or shorter than its length says
 NO_JUNCTION = {"", "-1", "none"}
 
 
@@ -112,9 +115,15 @@ def _read_plan(road: Element, source: Source, place: str) -> ReferenceLine | Non
     pieces = []
     for index, element in enumerate(road.findall("planView/geometry")):
         where = f"{place}, geometry {index}"
-        s, x, y, hdg, length = (source.need(element, name, where) for name in ("s", "x", "y", "hdg", "length"))
+        x, y, hdg, length = (source.need(element, name, where) for name in ("x", "y", "hdg", "length"))
+        if not element.get("s"):
+            source.notes.add("geometry without s", "the end of the one before taken", where)
+            element.set("s", repr(pieces[-1].s + pieces[-1].length) if pieces else "0")
+        s = source.need(element, "s", where)
         if length < 0.0:
             raise source.broken(where, f"length {length:g} is negative", "Write a length above 0.")
+        if length > LONGEST_M:
+            raise source.broken(where, f"length {length:g} m is beyond any road", "Write lengths in metres.")
         if length <= SHORTEST_M:
             source.notes.add("geometry of length 0", "dropped", where)
             continue
@@ -126,6 +135,9 @@ def _read_plan(road: Element, source: Source, place: str) -> ReferenceLine | Non
     pieces.sort(key=lambda piece: piece.s)
     line = ReferenceLine.of(pieces)
     for piece, scale in zip(pieces, line.scale, strict=True):
+        if not 1.0 / MISFIT < scale < MISFIT:
+            found = f"paramPoly3 at s {piece.s:g} is {scale * piece.length:g} m long, not {piece.length:g} m"
+            raise source.broken(place, found, "Check its coefficients and its pRange.")
         if abs(scale - 1.0) * piece.length > 0.01:
             source.notes.add(
                 "paramPoly3 longer or shorter than its length says", "its parameter stretched to fit", place
@@ -139,9 +151,9 @@ def _read_shape(element: Element, source: Source, place: str) -> tuple[int, tupl
         if child.tag == "line":
             return LINE, ()
         if child.tag == "arc":
-            return ARC, (source.need(child, "curvature", place),)
+            return ARC, (_curvature(child, "curvature", source, place),)
         if child.tag == "spiral":
-            return SPIRAL, (source.need(child, "curvStart", place), source.need(child, "curvEnd", place))
+            return SPIRAL, tuple(_curvature(child, name, source, place) for name in ("curvStart", "curvEnd"))
         if child.tag == "poly3":
             return POLY, (0.0, 1.0, 0.0, 0.0, *(source.need(child, name, place) for name in "abcd"), 0.0)
         if child.tag == "paramPoly3":
@@ -153,6 +165,13 @@ def _read_shape(element: Element, source: Source, place: str) -> tuple[int, tupl
             return POLY, (*coefficients, last)
     source.notes.add("geometry without a shape", "a line taken", place)
     return LINE, ()
+
+
+def _curvature(element: Element, name: str, source: Source, place: str) -> float:
+    value = source.need(element, name, place)
+    if abs(value) > TIGHTEST_1PM:
+        raise source.broken(place, f"{name} {value:g} 1/m is beyond any road", "Write curvatures in 1/m, not radii.")
+    return value
 
 
 def _left_hand(element: Element, sections: tuple[Section, ...], source: Source, place: str) -> bool:

@@ -57,7 +57,7 @@ class Source:
     def need(self, element: ElementTree.Element, name: str, place: str) -> float:
         """A required finite number; OpenDriveError where it is missing or is none."""
         text = element.get(name)
-        if text is None:
+        if text is None or not text.strip():
             raise self.broken(
                 place, f"<{element.tag}> lacks attribute '{name}'", f'Add {name}="..." or export the road again.'
             )
@@ -82,7 +82,7 @@ class Source:
     def records(self, elements: Iterable[ElementTree.Element], at: str, names: str, place: str) -> list[list[float]]:
         """Polynomial records -> rows [start, a, b, c, d] sorted by start; absent coefficients are 0."""
         rows = [
-            [self.need(element, at, place) if element.get(at) is not None else self._zero_start(element, at, place)]
+            [self.need(element, at, place) if element.get(at) else self._zero_start(element, at, place)]
             + [self.number(element, name, 0.0, place) for name in names]
             for element in elements
         ]

@@ -16,6 +16,7 @@ PROBES = np.array([0.25, 0.5, 0.75])
 SHORTEST_STEP_M = 0.002
 JUMP_M = 0.005
 MOST_ROUNDS = 12
+MOST_STATIONS = 100_000  # of one section; what would need more stays coarser
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +155,7 @@ def refined(lines: Callable[[Float], Float], s: Float, tolerance_m: float = TOLE
     done: list[Float] = []
     low, high = s[:-1], s[1:]
     for _ in range(MOST_ROUNDS):
-        if not len(low):
+        if not len(low) or len(low) > MOST_STATIONS:
             break
         inner = (low + (high - low) * PROBES[:, None]).ravel()
         points = lines(np.concatenate([low, high, inner]))
