@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cordillera import __version__
-from cordillera.types import Weather
+from cordillera.types import CameraName, Weather
 
 POLICIES = ("expert", "route-follower", "constant-velocity")
 TIMES = {"dawn": 6.5, "morning": 9.0, "noon": 12.0, "afternoon": 15.5, "dusk": 18.5, "night": 23.0}
@@ -71,22 +71,14 @@ def hour_of(word: str) -> float:
 
 
 def cameras_of(word: str) -> tuple[str, ...]:
-    """ "none", "all", or camera names joined by commas -> full names, in the data set's order."""
-    from cordillera.sensors.rig import CAMERA_NAMES
-
+    """ "none" -> no cameras; a camera's name -> an error that says that pictures are not there yet."""
     if word == "none":
         return ()
-    if word == "all":
-        return CAMERA_NAMES
-    short = {name: name for name in CAMERA_NAMES}
-    short |= {name.removeprefix("camera_").rsplit("_", 1)[0].replace("_", "-"): name for name in CAMERA_NAMES}
-    chosen = []
+    known = ("none", *(name.value.removeprefix("camera_") for name in CameraName))
     for part in word.split(","):
-        if part not in short:
-            known = [*(key for key in short if not key.startswith("camera_")), "all", "none"]
+        if part.removeprefix("camera_") not in known:
             raise argparse.ArgumentTypeError(nearest(part, known))
-        chosen.append(short[part])
-    return tuple(name for name in CAMERA_NAMES if name in chosen)
+    raise argparse.ArgumentTypeError(f"{word}: this version has no camera renderer yet; drive with --cameras none")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -107,23 +99,10 @@ def parser() -> argparse.ArgumentParser:
     )
     scene_arguments(drive)
     drive.add_argument("--policy", type=one_of(POLICIES), default="expert", help=f"who drives: {', '.join(POLICIES)}")
-    drive.add_argument("--cameras", type=cameras_of, default="none", help="names joined by commas, all, or none")
+    drive.add_argument("--cameras", type=cameras_of, default="none", help="camera names joined by commas, or none")
     drive.add_argument("--duration", type=number(1.0, 3600.0, "seconds"), default=60.0, help="longest drive in seconds")
     drive.add_argument("--output", type=Path, default=None, help="folder for the results (default: runs/<name>)")
     drive.set_defaults(run=run_drive)
-
-    render = verbs.add_parser(
-        "render",
-        help="write camera pictures with their semantics, instances and depth",
-        epilog="example: cordillera render --map karlsruhe --cameras front-wide,front-tele --time night --output stills",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    scene_arguments(render)
-    render.add_argument("--cameras", type=cameras_of, default="all", help="names joined by commas, or all")
-    render.add_argument("--after", type=number(0.0, 600.0, "seconds"), default=5.0, help="seconds to drive before")
-    render.add_argument("--width", type=number(16, 3840, "pixels"), default=960, help="width; the height is 9/16 of it")
-    render.add_argument("--output", type=Path, default=Path("stills"), help="folder for the pictures")
-    render.set_defaults(run=run_render)
 
     maps = verbs.add_parser(
         "maps",
@@ -157,23 +136,6 @@ def run_drive(arguments: argparse.Namespace) -> int:
         output=arguments.output,
     )
     presets.drive(job)
-    return 0
-
-
-def run_render(arguments: argparse.Namespace) -> int:
-    from cordillera import presets
-
-    job = presets.RenderJob(
-        map=arguments.map,
-        seed=arguments.seed,
-        cameras=arguments.cameras,
-        weather=Weather(arguments.weather),
-        hour=arguments.time,
-        after_s=arguments.after,
-        width=int(arguments.width),
-        output=arguments.output,
-    )
-    presets.stills(job)
     return 0
 
 

@@ -29,7 +29,16 @@ from cordillera.types.drive import (
     Truth,
     Verdict,
 )
-from cordillera.types.kinds import AgentKind, LaneKind, Lateral, LightState, Longitudinal, SignalKind, Weather
+from cordillera.types.kinds import (
+    AgentKind,
+    CameraName,
+    LaneKind,
+    Lateral,
+    LightState,
+    Longitudinal,
+    SignalKind,
+    Weather,
+)
 from cordillera.types.motion import Agents, EgoState, Route, Scenario, Trajectory, VehicleSpec, WorldState
 from cordillera.types.road import Conflict, Crossing, Lane, MapObject, RoadMap, RoadMark, Signal, StopLine
 
@@ -38,6 +47,7 @@ __all__ = [
     "Agents",
     "Bool",
     "Camera",
+    "CameraName",
     "Cause",
     "Conflict",
     "Controls",

@@ -101,3 +101,15 @@ class Weather(StrEnum):
     CLOUDY = "cloudy"
     RAIN = "rain"
     FOG = "fog"
+
+
+class CameraName(StrEnum):
+    """The cameras of the data set's vehicle, in ascending order of their index in the released models."""
+
+    CROSS_LEFT = "camera_cross_left_120fov"
+    FRONT_WIDE = "camera_front_wide_120fov"
+    CROSS_RIGHT = "camera_cross_right_120fov"
+    REAR_LEFT = "camera_rear_left_70fov"
+    REAR_TELE = "camera_rear_tele_30fov"
+    REAR_RIGHT = "camera_rear_right_70fov"
+    FRONT_TELE = "camera_front_tele_30fov"

@@ -106,7 +106,7 @@ def color_of(kind: AgentKind, identity: int) -> Color:
     if kind in BODY:
         return BODY[kind]
     palette = PEOPLE if kind in (AgentKind.PEDESTRIAN, AgentKind.BICYCLE, AgentKind.WHEELCHAIR) else CARS
-    return palette[identity * 7 % len(palette)]
+    return palette[identity * 2654435761 % 2**32 % len(palette)]
 
 
 def placed(x: float, y: float, yaw_rad: float, shape: Float) -> Float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,9 +90,7 @@ class BirdsEye:
         self._trail.append(state.ego.xyz[:2].copy())
         if len(self._trail) > 1:
             over.line(np.array(self._trail[-300:]), (70, 92, 130), 0.35)
-        canvas.image[:] = ((canvas.image.astype(np.uint16) * 166 + over.image.astype(np.uint16) * 90) >> 8).astype(
-            np.uint8
-        )
+        cv2.addWeighted(canvas.image, 0.65, over.image, 0.35, 0.0, dst=canvas.image)
 
     def _plan(self, canvas: Canvas, step: Step) -> None:
         """The planned path, coloured by its speed from red (standing) over amber to green."""
@@ -194,12 +193,11 @@ class BirdsEye:
         left = 20 + speed.shape[1] + 14
         words = words_panel(said, tuple(chips), width - left - 20)
         lay(image, words, left, height - 20 - words.shape[0])
-        seconds = step.state.t_us * 1e-6
         hour = int(scenario.hour), round(scenario.hour % 1.0 * 60) % 60
-        detail = (
-            f"{scenario.weather.value}, {hour[0]:02d}:{hour[1]:02d}  ·  driver: {decision.policy}  ·  {seconds:.1f} s"
-        )
+        detail = f"{scenario.weather.value}, {hour[0]:02d}:{hour[1]:02d}  ·  driver: {decision.policy}"
         lay(image, caption(f"{self._map.name}  ·  seed {scenario.seed}", detail), 20, 20)
+        clock = badge(f"{step.state.t_us * 1e-6:.1f} s", (206, 214, 222))
+        lay(image, clock, width - 20 - clock.shape[1], 68)
         bar = scale_bar(round(10 * self.config.pixels_per_m), "10 m")
         lay(image, bar, width - 20 - bar.shape[1], 20)
         verdict = step.output.verdict

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.resources import files
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
@@ -34,9 +35,10 @@ def lay(image: Image, overlay: Rgba, x: int, y: int) -> None:
     if x0 >= x1 or y0 >= y1:
         return
     part = overlay[y0 - y : y1 - y, x0 - x : x1 - x]
-    alpha = part[..., 3:].astype(np.uint16)
-    under = image[y0:y1, x0:x1].astype(np.uint16)
-    image[y0:y1, x0:x1] = ((part[..., :3] * alpha + under * (255 - alpha) + 127) // 255).astype(np.uint8)
+    under = image[y0:y1, x0:x1]
+    alpha = cv2.cvtColor(part[..., 3], cv2.COLOR_GRAY2RGB)
+    over = cv2.multiply(part[..., :3], alpha, scale=1.0 / 255.0)
+    image[y0:y1, x0:x1] = cv2.add(over, cv2.multiply(under, 255 - alpha, scale=1.0 / 255.0))
 
 
 def wrap(text: str, face: ImageFont.FreeTypeFont, width: int) -> list[str]:
@@ -50,13 +52,18 @@ def wrap(text: str, face: ImageFont.FreeTypeFont, width: int) -> list[str]:
     return lines
 
 
-def _blank(
-    width: int, height: int, fill: tuple[int, int, int, int] = PANEL
-) -> tuple[PilImage.Image, ImageDraw.ImageDraw]:
+@lru_cache(maxsize=128)
+def _ground(width: int, height: int, fill: tuple[int, int, int, int]) -> PilImage.Image:
     # Drawn at twice the size, so that the round corners come out smooth.
     big = PilImage.new("RGBA", (2 * width, 2 * height), (fill[0], fill[1], fill[2], 0))
     ImageDraw.Draw(big).rounded_rectangle((0, 0, 2 * width - 1, 2 * height - 1), 28, fill=fill)
-    image = big.resize((width, height), PilImage.Resampling.LANCZOS)
+    return big.resize((width, height), PilImage.Resampling.LANCZOS)
+
+
+def _blank(
+    width: int, height: int, fill: tuple[int, int, int, int] = PANEL
+) -> tuple[PilImage.Image, ImageDraw.ImageDraw]:
+    image = _ground(width, height, fill).copy()
     return image, ImageDraw.Draw(image)
 
 

@@ -16,7 +16,7 @@ from cordillera.types import Crossing, Float, LaneKind, MapObject, RoadMap
 Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
-PIXELS_PER_M = 10.0
+PIXELS_PER_M = 8.0
 TILE_M = 48.0
 SUPERSAMPLE = 2
 SHIFT = 4  # fractional bits of OpenCV's coordinates
@@ -89,6 +89,7 @@ class MapLayer:
         self._shapes = _shapes(road_map)
         self._tiles: dict[tuple[int, int], Image] = {}
         self._cells = _index(self._shapes)
+        self._patch: tuple[tuple[int, ...], Image] | None = None
 
     def view(self, tf_screen_world: Float, width: int, height: int) -> Image:
         """The map as an affine view (2, 3) of the world in pixels shows it: (height, width, 3) RGB."""
@@ -96,11 +97,10 @@ class MapLayer:
         corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ inverse.T
         first = np.floor(corners.min(axis=0) / TILE_M).astype(int)
         last = np.floor(corners.max(axis=0) / TILE_M).astype(int)
-        rows = [
-            np.concatenate([self._tile(i, j) for i in range(first[0], last[0] + 1)], axis=1)
-            for j in range(last[1], first[1] - 1, -1)
-        ]
-        patch = np.concatenate(rows, axis=0)
+        cells = (*first.tolist(), *last.tolist())
+        if self._patch is None or self._patch[0] != cells:
+            self._patch = cells, self._assemble(*cells)
+        patch = self._patch[1]
         x0, y1 = first[0] * TILE_M, (last[1] + 1) * TILE_M
         scale = 1.0 / PIXELS_PER_M
         to_world = np.array([[scale, 0.0, x0], [0.0, -scale, y1], [0.0, 0.0, 1.0]])
@@ -109,6 +109,11 @@ class MapLayer:
             cv2.warpAffine(patch, tf_screen_patch, (width, height), flags=cv2.INTER_LINEAR, borderValue=GROUND),
             dtype=np.uint8,
         )
+
+    def _assemble(self, i0: int, j0: int, i1: int, j1: int) -> Image:
+        """The tiles of a range of cells in one picture, the upper row first."""
+        rows = [[self._tile(i, j) for i in range(i0, i1 + 1)] for j in range(j1, j0 - 1, -1)]
+        return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
 
     def _tile(self, i: int, j: int) -> Image:
         if (i, j) not in self._tiles:
