@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,22 +92,16 @@ def compare(path: Path) -> Row:
     )  # fmt: skip
 
 
-class _unpacked:  # noqa: N801
-    """A context with the path of a file's unpacked copy, since the oracle reads no gzip."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.folder = tempfile.TemporaryDirectory()
-
-    def __enter__(self) -> Path:
-        if self.path.suffix != ".gz":
-            return self.path
-        plain = Path(self.folder.name) / self.path.stem
-        plain.write_bytes(gzip.decompress(self.path.read_bytes()))
-        return plain
-
-    def __exit__(self, *_: object) -> None:
-        self.folder.cleanup()
+@contextmanager
+def _unpacked(path: Path) -> Iterator[Path]:
+    """A file -> the path of its unpacked copy, since the oracle reads no gzip."""
+    if path.suffix != ".gz":
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / path.stem
+        plain.write_bytes(gzip.decompress(path.read_bytes()))
+        yield plain
 
 
 # -------------------------------------------------------------------- geometry
@@ -132,7 +127,7 @@ def _beyond(line: Float, other: Float) -> float:
 
 
 def link_gaps(lanes: Sequence[Lane]) -> Iterator[tuple[str, str, float]]:
-    """Lanes -> for each link: the two lanes and the distance from the end of one to the start of the other."""
+    """Lanes -> for each link: the two lanes, and the distance in m from the end of one to the start of the other."""
     for lane in lanes:
         for i in lane.successors:
             yield lane.id, lanes[i].id, float(np.linalg.norm(lanes[i].center_xyz[0] - lane.center_xyz[-1]))
@@ -163,7 +158,7 @@ def _compare_relations(
     for name, lanelet in passable.items():
         lane = lanes[name]
         what = f"{participant} {name}"
-        if not _knows(lane, participant):
+        if lane.kind is LaneKind.SIDEWALK:  # no network is made of sidewalks
             continue
         mine = sorted(i for i in _names(road_map, lane.successors) if i in passable)
         following.compare(f"{what} following", mine, sorted({_name(e) for e in graph.following(lanelet)}))
@@ -177,11 +172,6 @@ def _compare_relations(
                 changes.compare(f"{what} change {side}", allowed, change is not None)
 
 
-def _knows(lane: Lane, participant: str) -> bool:
-    """Whether a lane takes part in a participant's network here: sidewalks have no network."""
-    return lane.kind is not LaneKind.SIDEWALK
-
-
 def _name(lanelet: Any) -> str:
     return f"{lanelet.id}:back" if lanelet.inverted() else str(lanelet.id)
 
@@ -193,32 +183,35 @@ def _names(road_map: RoadMap, indices: Iterable[int]) -> list[str]:
 # ------------------------------------------------------------------------ table
 
 
-def rows(paths: Iterable[Path]) -> Iterator[Row]:
-    """Files and folders -> a row for each Lanelet2 file in them."""
-    for path in paths:
-        for file in sorted((*path.glob("*.osm"), *path.glob("*.osm.gz"))) if path.is_dir() else [path]:
-            yield compare(file)
+def rows(folder: Path = FOLDER) -> list[Row]:
+    """All .osm and .osm.gz files of a folder -> their rows."""
+    return [compare(path) for path in sorted(folder.iterdir()) if path.name.endswith((".osm", ".osm.gz"))]
 
 
-HEADER = f"{'file':34} {'lanelets':>9} {'centre':>9} {'following':>11} {'neighbours':>11} {'changes':>11} {'links':>6} {'gap':>6} {'load':>7} {'misses':>6}"  # noqa: E501
+def table(found: Iterable[Row]) -> str:
+    """Rows -> a table in Markdown (agreeing/compared), exceptions below it."""
+    lines = [
+        "| file | lanelets | centre max (mm) | following | neighbours | changes | links, gap (mm) | misses | load |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    notes = []
+    for row in found:
+        gap = f"{row.links}, {1e3 * row.gap_max_m:.1f}"
+        counts = (f"{row.lanelets}/{row.oracle_lanelets}", f"{1e3 * row.center_max_m:.1f}")
+        relations = (row.following, row.neighbours, row.changes)
+        cells = (row.file, *counts, *relations, gap, row.misses, f"{row.load_s:.2f}")
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        notes += [f"{row.file}: {text}" for text in row.exceptions]
+    return "\n".join([*lines, "", "Exceptions:", *(notes or ["none"])])
 
 
-def line_of(row: Row) -> str:
-    """A row as text."""
-    lanelets = f"{row.lanelets}/{row.oracle_lanelets}"
-    return (
-        f"{row.file:34} {lanelets:>9} {1000.0 * row.center_max_m:6.2f} mm {row.following!s:>11} {row.neighbours!s:>11} "
-        f"{row.changes!s:>11} {row.links:6d} {row.gap_max_m:4.2f} m {row.load_s:5.2f} s {row.misses:6d}"
-    )
-
-
-def main() -> None:
-    print(HEADER)
-    for row in rows([Path(text) for text in sys.argv[1:]] or [FOLDER]):
-        print(line_of(row), flush=True)
-        for problem in row.exceptions:
-            print(f"    {problem}")
+def main(arguments: Sequence[str]) -> int:
+    """Files or folders -> the table on the screen; 1 where there is a miss."""
+    paths = [Path(a) for a in arguments] or [FOLDER]
+    found = [row for path in paths for row in (rows(path) if path.is_dir() else [compare(path)])]
+    print(table(found))
+    return int(any(row.misses for row in found))
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main(sys.argv[1:]))
