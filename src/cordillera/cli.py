@@ -101,7 +101,12 @@ def parser() -> argparse.ArgumentParser:
     drive.add_argument("--policy", type=one_of(POLICIES), default="expert", help=f"who drives: {', '.join(POLICIES)}")
     drive.add_argument("--cameras", type=cameras_of, default="none", help="camera names joined by commas, or none")
     drive.add_argument("--duration", type=number(1.0, 3600.0, "seconds"), default=60.0, help="longest drive in seconds")
-    drive.add_argument("--output", type=Path, default=None, help="folder for the results (default: runs/<name>)")
+    drive.add_argument(
+        "--output",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="folder for the results (default: runs/<map>-<policy>-<seed>)",
+    )
     drive.set_defaults(run=run_drive)
 
     maps = verbs.add_parser(
@@ -133,7 +138,7 @@ def run_drive(arguments: argparse.Namespace) -> int:
         weather=Weather(arguments.weather),
         hour=arguments.time,
         duration_s=arguments.duration,
-        output=arguments.output,
+        output=getattr(arguments, "output", None),
     )
     presets.drive(job)
     return 0
