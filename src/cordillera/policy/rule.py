@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cordillera.policy.rule_lateral import manoeuvre, poses
-from cordillera.policy.rule_path import SPACING_M, path_of
+from cordillera.policy.rule_line import SPACING_M
+from cordillera.policy.rule_path import path_of
 from cordillera.policy.rule_road import (
     curve_cause,
     end_constraint,

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from cordillera.kinematics import plan_of
-from cordillera.policy.rule_path import SPACING_M, Stretch
+from cordillera.policy.rule_line import SPACING_M
+from cordillera.policy.rule_path import Stretch
 from cordillera.policy.rule_scene import Scene
 from cordillera.types import Cause, Float, Lateral, Trajectory
 

@@ -11,20 +11,15 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from scipy.interpolate import CubicSpline
-from scipy.linalg import solveh_banded
 
-from cordillera.geometry import arc_length
+from cordillera.policy.rule_line import SPACING_M, drive_line
 from cordillera.types import Conflict, Float, Int, RoadMap, Route, SignalKind
 from cordillera.world.guide import Guide
 from cordillera.world.roads import Roads, compile_map
 
-SPACING_M = 0.5
 UPSTREAM_M = 100.0  # how far back from a zone others are looked for
 HOLD_MARGIN_M = 1.5  # between the place to wait and a zone
 LINE_REACH_M = 30.0
-FAIRING_M = 9.0
-BALANCE_M2 = 3.7  # half the square of the nose (rear axle to bumper), halved: inward shift is this by the radius
 ROOM_M = 6.5  # a car that waits between two zones needs as much
 DEFAULT_LIMIT_MPS = 13.9
 
@@ -140,8 +135,7 @@ def path_of(road_map: RoadMap, route: Route, side_mps2: float, brake_mps2: float
 
 def _build(roads: Roads, route: Route, side_mps2: float, brake_mps2: float) -> Path:
     guide = Guide.of(roads, route)
-    xy, yaw, curvature, origin = _smooth_line(route.xyz[:, :2])
-    step = guide.step[np.clip(np.searchsorted(guide.s_m, origin, side="right") - 1, 0, len(guide.step) - 1)]
+    xy, yaw, curvature, step = drive_line(roads, guide)
     limit = _limits(roads, route.lanes, step, xy)
     curved = np.sqrt(side_mps2 / np.maximum(np.abs(curvature), 1e-6))
     cap, cap_by = _braked(np.minimum(limit, curved), brake_mps2)
@@ -153,61 +147,6 @@ def _build(roads: Roads, route: Route, side_mps2: float, brake_mps2: float) -> P
         tuple(_walks(roads, route.lanes, place)), tuple(_clusters(zones, lines)),
         tuple(_stretches(roads, route.lanes, step)),
     )  # fmt: skip
-
-
-def _smooth_line(points: Float) -> tuple[Float, Float, Float, Float]:
-    """Route points (M, 2) about 2 m apart -> where the rear axle runs: stations (N, 2), headings, curvatures,
-    and the arc length (N,) of the points from which they come.
-
-    The line is faired, and moved inwards in bends so that what the body sweeps lies evenly about the route.
-    """
-    along = arc_length(points)
-    keep = np.concatenate([[True], np.diff(along) > 1e-3])
-    points, along = points[keep], along[keep]
-    if len(points) < 4:
-        along_new = np.linspace(0.0, along[-1], 5)
-        points = np.column_stack([np.interp(along_new, along, points[:, d]) for d in (0, 1)])
-        along = along_new
-    fine = np.linspace(0.0, along[-1], max(2, round(along[-1] / 0.1)) + 1)
-    dense = CubicSpline(along, points)(fine)
-    length = arc_length(dense)
-    count = max(2, int(length[-1] / SPACING_M) + 1)
-    at = np.interp(np.arange(count) * SPACING_M, length, fine)
-    xy = _faired(CubicSpline(along, points)(at), FAIRING_M)
-    yaw, curvature = _bends(xy)
-    inward = BALANCE_M2 * curvature / (1.0 + np.abs(curvature))
-    xy = _faired(xy + inward[:, None] * np.column_stack([-np.sin(yaw), np.cos(yaw)]), FAIRING_M)
-    length = arc_length(xy)
-    even = np.arange(max(2, int(length[-1] / SPACING_M) + 1)) * SPACING_M
-    xy = CubicSpline(length, xy)(even)
-    return xy, *_bends(xy), np.interp(even, length, at)
-
-
-def _faired(xy: Float, wave_m: float) -> Float:
-    """Stations (N, 2) -> a line near them whose curvature changes evenly; waves of length `wave_m` are halved.
-
-    Whittaker's smoother with third differences: the least squares of distance and of change of curvature.
-    """
-    count = len(xy)
-    if count < 8:
-        return xy
-    weight = (wave_m / (2.0 * math.pi * SPACING_M)) ** 6
-    third = np.array([-1.0, 3.0, -3.0, 1.0])
-    bands = np.zeros((4, count))  # upper bands of I + weight D'D
-    for i, a in enumerate(third):
-        for j in range(i, 4):
-            bands[3 - (j - i), j : count - 3 + j] += weight * a * third[j]
-    bands[3] += 1.0
-    return np.asarray(solveh_banded(bands, xy))
-
-
-def _bends(xy: Float) -> tuple[Float, Float]:
-    """Stations (N, 2) -> headings, continuous, and curvatures, the mean over 3 m."""
-    slope = np.gradient(xy, axis=0)
-    yaw = np.unwrap(np.arctan2(slope[:, 1], slope[:, 0]))
-    curvature = np.gradient(yaw, SPACING_M)
-    padded = np.concatenate([np.full(3, curvature[0]), curvature, np.full(3, curvature[-1])])
-    return yaw, np.convolve(padded, np.full(7, 1.0 / 7.0), mode="valid")
 
 
 def _limits(roads: Roads, lanes: tuple[int, ...], step: Int, xy: Float) -> Float:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cordillera.geometry import wrap_angle, yaw_of
-from cordillera.policy.rule_path import SPACING_M, Path
+from cordillera.policy.rule_line import SPACING_M
+from cordillera.policy.rule_path import Path
 from cordillera.types import AgentKind, Agents, Bool, Float, Int, Observation, Truth, VehicleSpec, WorldState
 from cordillera.world.roads import Roads, compile_map
 

@@ -17,6 +17,7 @@ SIDE_MARGIN_M = 0.25
 CUT_IN_S = 2.5
 LOOK_M = 80.0
 BLINKER_M = 35.0
+QUEUED_M = 25.0  # who stands so far before a zone is kept by someone else
 COMMITTED_BRAKE_MPS2 = 4.0
 GAP_BEFORE_S, GAP_MERGE_S, GAP_AFTER_S = 1.3, 2.2, 0.5
 THEIR_ACCEL_MPS2, THEIR_BRAKE_MPS2 = 1.2, 3.5
@@ -137,6 +138,8 @@ def _other(scene: Scene, zone: Zone, up: Upstream, i: int, row: int) -> _Other |
     half = 0.5 * float(agents.size_lwh[row, 0])
     conflict = zone.conflict
     out = conflict.other_s_m[1] - at + half
+    if agents.speed_mps[row] < 0.2 and conflict.other_s_m[0] - at - half > QUEUED_M:
+        return None
     if out <= 0.0 or not _comes(scene, zone, up, row) or _held(scene, zone, up, row):
         return None
     return _Other(

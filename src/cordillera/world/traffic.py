@@ -25,6 +25,7 @@ from cordillera.world.traffic_paths import MOVER, THING, VEHICLE, WALKER, blinke
 from cordillera.world.traffic_scene import enter_vehicles, walk_people
 
 TICK_US = 100_000
+EGO_WAIT_S = 2.5  # a standing ego counts as having waited so long: long enough to be let go, or passed, in a jam
 EGO_STYLE = {"gap_s": 1.5, "accel_max": 1.6, "brake": 2.5, "gap_m": 2.0, "factor": 1.0, "patience": 4.0}
 _ROLES = np.full(70, THING)
 _ROLES[: AgentKind.FIRE_ENGINE + 1] = VEHICLE
@@ -101,6 +102,7 @@ class Traffic:
         me = movers[count]
         me["x"], me["y"] = _center_of(ego, self.vehicle)
         me["z"], me["yaw"], me["speed"] = ego.xyz[2], yaw_of(ego.quat_xyzw), max(ego.speed_mps, 0.0)
+        me["wait"] = EGO_WAIT_S if me["speed"] < STANDING_MPS else 0.0
         me["half"], me["ident"], me["valid"], me["lane"], me["s"] = 0.5 * self.vehicle.length_m, -1, 1, lane, s
         me["role"], me["crossing"] = VEHICLE, -1
         for name, value in EGO_STYLE.items():

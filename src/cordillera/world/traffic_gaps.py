@@ -22,6 +22,7 @@ BRAKE_MAX_MPS2 = 8.0
 GAP_BEFORE_S = 1.2  # to clear the zone before the other comes
 GAP_AFTER_S = 0.4  # to come after the other has cleared it
 STANDING_MPS = 0.3
+QUEUED_M = 8.0  # who stands so far before the place to wait is kept by someone else
 
 
 @njit(cache=True)
@@ -196,6 +197,8 @@ def _zone(
         j_low, j_high = net.conflicts[c].other_s0 - claims.rows[r].at, net.conflicts[c].other_s1 - claims.rows[r].at
         if (j_high + movers[j].half <= 0.0 and not merge) or j_low > min(movers[j].hold_end, movers[j].stop):
             continue
+        if movers[j].speed < STANDING_MPS and QUEUED_M < movers[j].hold - movers[j].half < FAR / 2.0:
+            continue  # stands behind others; those count
         i_end, j_end = start + net.lanes[lane].length, net.lanes[other].length - claims.rows[r].at
         behind = i_end > j_end or (i_end == j_end and i > j)
         j_in = j_low - movers[j].half <= 0.0
