@@ -1,0 +1,35 @@
+"""A world can be branched: drive on from a moment, once as it was and once without the car that the driver named."""
+
+from dataclasses import replace
+
+from cordillera.loop import roll_out
+from cordillera.policy.rule import RuleExpert
+from cordillera.runtime.driver import SafeDriver
+from cordillera.sensors.observe import Observer
+from cordillera.types import Longitudinal, Rollout, Scenario, Step
+from cordillera.world.spawn import make_scenario
+from cordillera.world.world import World
+
+
+def drive(scenario: Scenario) -> Rollout:
+    return roll_out(scenario, World(scenario), Observer(), SafeDriver(RuleExpert()))
+
+
+def named(step: Step) -> str:
+    """The first cause of a step that follows somebody, or nothing."""
+    trace = step.output.decision.reasoning
+    return trace.causes[0].target if trace and trace.longitudinal is Longitudinal.FOLLOW_LEAD else ""
+
+
+whole = drive(make_scenario("karlsruhe", seed=0, duration_s=20.0))
+moment = next(step for step in whole.steps if named(step).startswith("agent:"))
+cause = int(named(moment).removeprefix("agent:"))
+print(f"{moment.state.t_us * 1e-6:.1f} s: {moment.output.decision.reasoning.text}")
+
+branch = replace(whole.scenario, initial=moment.state, duration_s=4.0)
+agents = moment.state.agents
+without = replace(moment.state, agents=replace(agents, valid=agents.valid & (agents.id != cause)))
+for name, scenario in (("as it was", branch), ("without it", replace(branch, initial=without))):
+    end = drive(scenario)
+    first = end.steps[0].output.decision.reasoning
+    print(f"{name:12} {end.final.ego.speed_mps:5.2f} m/s after 4 s; at first: {first.text}")
