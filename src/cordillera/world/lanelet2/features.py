@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from cordillera.geometry import points_in_polygon, resample
-from cordillera.types import Crossing, Float, Lane, LaneKind, MapObject, RoadMark
+from cordillera.types import Crossing, Float, Lane, MapObject, RoadMark
+from cordillera.world.lanelet2.boxes import Boxes
 from cordillera.world.lanelet2.lanelets import Lanelet
 from cordillera.world.lanelet2.osm import Osm, Way
 from cordillera.world.lanelet2.points import Points
@@ -70,25 +71,21 @@ def _positive(text: str | None, default: float) -> float:
 def build_crossings(points: Points, lanelets: dict[str, Lanelet], lanes: list[Lane]) -> list[Crossing]:
     """Crosswalk lanelets -> crossings with the driving lanes that they cover."""
     out = []
+    boxes = Boxes.of(lanes)
     for lanelet in lanelets.values():
         if lanelet.is_crosswalk:
             ring = np.concatenate([points.line(lanelet.left.nodes), points.line(lanelet.right.nodes)[::-1]])
             outline = ring[np.any(ring[:, :2] != np.roll(ring, 1, axis=0)[:, :2], axis=1)]
-            out.append(Crossing(lanelet.id, outline, tuple(_covered(outline, lanes))))
+            out.append(Crossing(lanelet.id, outline, tuple(_covered(outline, lanes, boxes))))
     return out
 
 
-def _covered(outline: Float, lanes: list[Lane]) -> list[int]:
+def _covered(outline: Float, lanes: list[Lane], boxes: Boxes) -> list[int]:
     """A closed outline -> the driving lanes of which it covers a part of the centre line or of both borders."""
-    low, high = outline[:, :2].min(axis=0), outline[:, :2].max(axis=0)
     height = float(outline[:, 2].mean())
     out = []
-    for index, lane in enumerate(lanes):
-        if lane.kind not in (LaneKind.DRIVING, LaneKind.BUS):
-            continue
-        both = np.concatenate([lane.left_xyz, lane.right_xyz])
-        if np.any(both[:, :2].max(axis=0) < low) or np.any(both[:, :2].min(axis=0) > high):
-            continue
+    for index in boxes.near(outline, 0.0):
+        lane = lanes[index]
         if abs(float(lane.center_xyz[:, 2].mean()) - height) > 4.0:
             continue
         inside = [

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cordillera.geometry import arc_length
 from cordillera.types import Float, LaneKind
 from cordillera.world.lanelet2.osm import Osm, Relation
 from cordillera.world.lanelet2.points import Points
 from cordillera.world.lanelet2.tables import KINDS, against_of, kind_of, participants_of
 
 ONE_LINE = tuple[str, bool]  # way id, and whether it is read backwards
+SHORTEST_M = 1e-3
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,25 @@ def read_lanelets(osm: Osm, points: Points) -> dict[str, Lanelet]:
         if isinstance(left, str) or isinstance(right, str):
             osm.notes.add(f"lanelet {faults[-1].partition(': ')[2]}", "lanelet left out", f"lanelet {relation.id}")
             continue
-        found[relation.id] = _lanelet(osm, points, relation, left, right)
+        lanelet = _lanelet(osm, points, relation, left, right)
+        if _length(points, lanelet) < SHORTEST_M:
+            faults.append(f"lanelet {relation.id}: borders leave no length between their ends")
+            osm.notes.add("lanelet without length", "lanelet left out", f"lanelet {relation.id}")
+            continue
+        found[relation.id] = lanelet
     if not found:
         place, _, defect = faults[0].partition(": ")
         raise osm.broken(place, f"{defect}, and no other lanelet can be used", "Add the missing ways or nodes.")
     return found
+
+
+def _length(points: Points, lanelet: Lanelet) -> float:
+    """The length of the longer border, or 0 where lines of two points have their middles in one place."""
+    left, right = points.line(lanelet.left.nodes), points.line(lanelet.right.nodes)
+    middles = 0.5 * (left[[0, -1]] + right[[0, -1]])
+    if max(len(left), len(right)) == 2:
+        return float(np.hypot(*(middles[1] - middles[0])[:2]))
+    return max(float(arc_length(line[:, :2])[-1]) for line in (left, right))
 
 
 def _lanelet(osm: Osm, points: Points, relation: Relation, left: Border, right: Border) -> Lanelet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -24,11 +24,18 @@ class Points:
     origin_lat_lon: tuple[float, float] | None
     has_height: bool
 
+    _lines: dict[tuple[str, ...], Float] = field(default_factory=dict)
+
     def line(self, nodes: tuple[str, ...]) -> Float:
-        """Node ids -> points (N, 3), repeated ones left out."""
-        xyz = self.xyz[[self.row[i] for i in nodes]]
-        keep = np.concatenate([[True], np.any(np.diff(xyz[:, :2], axis=0) != 0.0, axis=1)]) if len(xyz) else []
-        return xyz[keep]
+        """Node ids -> points (N, 3), repeated ones left out; the same array each time, so not to be written to."""
+        if nodes not in self._lines:
+            xyz = self.xyz[[self.row[i] for i in nodes]]
+            keep = np.ones(len(xyz), dtype=bool)
+            keep[1:] = (xyz[1:, 0] != xyz[:-1, 0]) | (xyz[1:, 1] != xyz[:-1, 1])
+            xyz = xyz[keep]
+            xyz.flags.writeable = False
+            self._lines[nodes] = xyz
+        return self._lines[nodes]
 
 
 def place_points(osm: Osm) -> Points:

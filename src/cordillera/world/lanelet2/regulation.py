@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cordillera.geometry import interpolate, project_to_polyline, resample
-from cordillera.types import Float, Lane, LaneKind, Signal, SignalKind, StopLine
+from cordillera.types import Float, Lane, Signal, SignalKind, StopLine
+from cordillera.world.lanelet2.boxes import Boxes
 from cordillera.world.lanelet2.lanes import Course
 from cordillera.world.lanelet2.osm import Osm, Relation
 from cordillera.world.lanelet2.points import Points
@@ -22,6 +23,7 @@ SIGN_SIZE_M = (0.6, 0.6)
 SIGN_HEIGHT_M = 2.2
 ON_LINE_M = 0.7  # a stop line comes at least this close to the centre lines of its lanes
 ENTRY_M = 1.0
+BESIDE_M = 15.0  # signs stand this close to the lanes that they are for
 CROSSING_RAD = math.radians(30.0)  # and meets them at this angle at least
 STOPS = (SignalKind.STOP, SignalKind.GIVE_WAY)
 
@@ -106,29 +108,24 @@ def _code(osm: Osm, ref: str) -> str:
 def _stop_lines(osm: Osm, points: Points, elements: list[_Element], lanes: list[Lane]) -> list[StopLine]:
     """Ways of type stop_line and those that elements refer to as such -> stop lines with their lanes."""
     named = {ref for element in elements for ref in element.relation.refs("ref_line", "way")}
+    boxes = Boxes.of(lanes)
     out = []
     for way in osm.ways.values():
         if way.id in named or way.tags.get("type") == "stop_line":
             line = points.line(tuple(i for i in way.nodes if i in points.row))
             if len(line) > 1:
-                out.append(StopLine(way.id, line, tuple(_stopped(line, lanes))))
+                out.append(StopLine(way.id, line, tuple(_stopped(line, lanes, boxes))))
     return out
 
 
-def _stopped(line: Float, lanes: list[Lane]) -> list[int]:
+def _stopped(line: Float, lanes: list[Lane], boxes: Boxes) -> list[int]:
     """A stop line -> the driving lanes that it crosses; where it lies on a joint, the lane that ends there."""
     found = []
     dense = resample(line[:, :2], 0.25)
     across = line[-1, :2] - line[0, :2]
     angle = math.atan2(across[1], across[0])
-    low, high = dense.min(axis=0) - ON_LINE_M, dense.max(axis=0) + ON_LINE_M
-    for index, lane in enumerate(lanes):
-        if lane.kind not in (LaneKind.DRIVING, LaneKind.BUS):
-            continue
-        center = lane.center_xyz[:, :2]
-        if np.any(center.max(axis=0) < low) or np.any(center.min(axis=0) > high):
-            continue
-        fine = resample(center, 0.25)
+    for index in boxes.near(dense, ON_LINE_M):
+        fine = resample(lanes[index].center_xyz[:, :2], 0.25)
         gap = np.linalg.norm(fine[:, None] - dense[None], axis=-1).min(axis=1)
         at = int(np.argmin(gap))
         step = fine[min(at + 1, len(fine) - 1)] - fine[max(at - 1, 0)]
@@ -169,6 +166,7 @@ def _lights(
                 if ref in osm.ways:
                     users.setdefault(ref, []).append(element)
     groups = _groups(users)
+    boxes = Boxes.of(lanes)
     out = []
     for ref, using in users.items():
         line = points.line(tuple(i for i in osm.ways[ref].nodes if i in points.row))
@@ -191,7 +189,9 @@ def _lights(
                 id=ref,
                 kind=SignalKind.PEDESTRIAN_LIGHT if for_walkers else SignalKind.TRAFFIC_LIGHT,
                 xyz=xyz,
-                yaw_rad=_facing(line, [stop_lines[i] for i in lines], [lanes[i] for i in regulated] or lanes),
+                yaw_rad=_facing(
+                    line, [stop_lines[i] for i in lines], [lanes[i] for i in regulated or boxes.near(line, BESIDE_M)]
+                ),
                 lanes=() if for_walkers else regulated,
                 stop_lines=() if for_walkers else lines,
                 group=groups[ref],
@@ -228,6 +228,7 @@ def _signs(
 ) -> list[Signal]:
     """Traffic signs: those that elements refer to, with the lanes that they hold for, then the others."""
     out, done = [], set()
+    boxes = Boxes.of(lanes)
     for element in elements:
         if element.subtype not in ("traffic_sign", "right_of_way", "speed_limit"):
             continue
@@ -240,14 +241,16 @@ def _signs(
                 held = tuple(i for name in element.relation.refs(role, "relation") for i in by_id.get(name, ())[:1])
             lines = _lines_for(element, held, lanes, stop_lines, line_of) if kind in STOPS else ()
             value = _element_speed(osm, element) if kind is SignalKind.SPEED_LIMIT else math.nan
-            sign = _sign(osm, points, ref, kind, code, value, held, lines, lanes, stop_lines)
+            sign = _sign(osm, points, ref, kind, code, value, held, lines, lanes, stop_lines, boxes)
             if sign is not None:
                 done.add(ref)
                 out.append(replace(sign, group=element.relation.id))
     for way in osm.ways.values():
         if way.tags.get("type") == "traffic_sign" and way.id not in done:
             code = way.tags.get("subtype", "")
-            sign = _sign(osm, points, way.id, sign_kind(code), code, sign_speed(code, way.tags), (), (), lanes, [])
+            sign = _sign(
+                osm, points, way.id, sign_kind(code), code, sign_speed(code, way.tags), (), (), lanes, [], boxes
+            )
             out += [sign] if sign is not None else []
     return out
 
@@ -263,6 +266,7 @@ def _sign(
     lines: tuple[int, ...],
     lanes: list[Lane],
     stop_lines: list[StopLine],
+    boxes: Boxes,
 ) -> Signal | None:
     line = (
         points.line(tuple(i for i in osm.ways[ref].nodes if i in points.row)) if ref in osm.ways else np.zeros((0, 3))
@@ -272,8 +276,7 @@ def _sign(
     xyz = _middle(line)
     if not points.has_height:
         xyz[2] += SIGN_HEIGHT_M
-    driving = [lane for lane in lanes if lane.kind is LaneKind.DRIVING]
-    yaw = _facing(line, [stop_lines[i] for i in lines], [lanes[i] for i in held] or driving)
+    yaw = _facing(line, [stop_lines[i] for i in lines], [lanes[i] for i in held or boxes.near(line, BESIDE_M)])
     value = value_mps if kind is SignalKind.SPEED_LIMIT else math.nan
     return Signal(ref, kind, xyz, yaw, held, lines, "", value, _national(code), SIGN_SIZE_M)
 
