@@ -25,6 +25,7 @@ from cordillera.world.traffic_paths import MOVER, THING, VEHICLE, WALKER, blinke
 from cordillera.world.traffic_scene import enter_vehicles, walk_people
 
 TICK_US = 100_000
+UNDER_WAY_MPS = 1.5
 EGO_WAIT_S = 2.5  # a standing ego counts as having waited so long: long enough to be let go, or passed, in a jam
 EGO_STYLE = {"gap_s": 1.5, "accel_max": 1.6, "brake": 2.5, "gap_m": 2.0, "factor": 1.0, "patience": 4.0}
 _ROLES = np.full(70, THING)
@@ -164,7 +165,9 @@ def step_all(
             me.lane = onward
         me.accel = (speed - me.speed) / dt
         me.speed = speed
-        me.wait = me.wait + dt if speed < STANDING_MPS else 0.0
+        # a wait begins at a stand and lasts until one is under way, so that who sets out keeps his turn
+        waits = speed < STANDING_MPS or (me.wait > 0.0 and speed < UNDER_WAY_MPS)
+        me.wait = me.wait + dt if waits else 0.0
     walk_people(net, rules, movers, claims, after, radius, seed, tick, dt)
     enter_vehicles(net, rules, after, near, radius, seed, tick)
     place_all(net, after)

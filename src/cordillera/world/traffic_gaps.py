@@ -242,7 +242,7 @@ def _goes_first(
         i_first = (low - half_i) / max(speed_i, 1.0)
         j_first = (j_low - half_j) / max(speed_j, 1.0)
         return i_first < j_first or (i_first == j_first and i < j)
-    stands_i, stands_j = speed_i < STANDING_MPS, speed_j < STANDING_MPS
+    stands_i, stands_j = movers[i].wait > 0.0, movers[j].wait > 0.0
     if stands_i and stands_j and movers[i].wait > movers[i].patience and movers[j].wait > 2.0:
         return movers[i].wait > movers[j].wait or (movers[i].wait == movers[j].wait and i < j)
     if yields_i and not yields_j:
