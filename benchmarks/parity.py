@@ -134,17 +134,17 @@ def space_lines(vectors: Vectors, model: VLA) -> Iterator[Line]:
     names = ("history_xyz", "history_rot", "future_xyz", "future_rot")
     poses = [vectors[f"action_space.{name}"] for name in names]
     past, turned = poses[:2]
-    on_torch = [torch.from_numpy(pose) for pose in poses]
+    a, b, c, d = (torch.from_numpy(pose) for pose in poses)
     yield Line(
         "action space, v0", relative(actions.initial_speed(past, turned, space), vectors["action_space.v0"]), SPACE
     )
-    inverse = targets.from_trajectory(*on_torch, space).numpy()
+    inverse = targets.from_trajectory(a, b, c, d, space).numpy()
     yield Line("action space, inverse", relative(inverse, vectors["action_space.action"]), SPACE)
     xyz, rotation = actions.to_trajectory(vectors["action_space.action"], past, turned, space)
     yield Line("action space, forward xyz", relative(xyz, vectors["action_space.xyz"]), SPACE)
     yield Line("action space, forward rot", relative(rotation, vectors["action_space.rot"]), SPACE)
 
-    tokens = targets.future_to_tokens(*on_torch, config.future_tokens).numpy()
+    tokens = targets.future_to_tokens(a, b, c, d, config.future_tokens).numpy()
     yield Line("future tokens", unequal(tokens, vectors["future_tokens"]), 0)
     xyz, rotation = actions.tokens_to_future(vectors["future_tokens"], past, turned, config.future_tokens)
     yield Line("future tokens back, xyz", relative(xyz, vectors["future_tokens.xyz"]), SPACE)

@@ -78,7 +78,7 @@ def main() -> None:
                     parts, total = measure(student, arguments.decisions)
                     row = " ".join(f"{parts[name]:10.2f}" for name in STAGES)
                     print(f"{kind:8} {stream:6} {'yes' if words else 'no':5} {row} {total:10.2f}", flush=True)
-        for name, value in agreement(*(Student(folders[kind], base) for kind in ("float", "int8"))).items():
+        for name, value in agreement(Student(folders["float"], base), Student(folders["int8"], base)).items():
             print(f"int8 against float: {name}: {value:.4f}")
 
 

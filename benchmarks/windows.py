@@ -25,7 +25,8 @@ def observe(step: int, cameras: int = 2, frames: int = 4, size: tuple[int, int] 
         for name in CAMERAS[:cameras]
     )
     past = -np.arange(15, -1, -1)
-    xyz = np.stack([0.8 * past, np.zeros(16), np.zeros(16)], axis=-1)
+    xyz = np.zeros((16, 3))
+    xyz[:, 0] = 0.8 * past
     quat = np.tile([0.0, 0.0, 0.0, 1.0], (16, 1))
     ego = EgoState(now, np.zeros(3), quat[0], np.array([8.0, 0.0, 0.0]))
     route = Route(np.zeros((2, 3)), "left", "Turn left in 40 m", "rig")

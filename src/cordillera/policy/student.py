@@ -127,7 +127,7 @@ class Student:
         self.timing: Timing | None = None
 
     def _run(self, name: str, **inputs: NDArray) -> list[Array]:
-        return self.graphs[name].run(None, inputs)
+        return [np.asarray(out) for out in self.graphs[name].run(None, inputs)]
 
     def see(self, inputs: Inputs) -> None:
         """Compute the features of images that are not known yet, and forget those that left the window."""

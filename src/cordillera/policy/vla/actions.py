@@ -39,9 +39,9 @@ def yaw_of_matrix(rotation: Array) -> Array:
     return np.arctan2(rotation[..., 1, 0], rotation[..., 0, 0])
 
 
-def yaw_matrix(yaw_rad: Array) -> Array:
+def yaw_matrix(yaw_rad: Array) -> NDArray[np.float64]:
     """Headings (...,) -> rotation matrices (..., 3, 3) about z."""
-    out = np.zeros((*yaw_rad.shape, 3, 3))
+    out = np.zeros((*yaw_rad.shape, 3, 3), np.float64)
     cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
     out[..., 0, 0], out[..., 0, 1], out[..., 1, 0], out[..., 1, 1], out[..., 2, 2] = cos, -sin, sin, cos, 1.0
     return out
@@ -76,7 +76,7 @@ def initial_speed(history_xyz: Array, history_rot: Array, config: ActionSpaceCon
 
 def to_trajectory(
     action: Array, history_xyz: Array, history_rot: Array, config: ActionSpaceConfig, speed_mps: Array | None = None
-) -> tuple[Array, Array]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Normalised actions (..., N, 2) and history -> poses (..., N, 3), (..., N, 3, 3), from the origin, heading 0.
 
     `speed_mps` (...,) replaces the speed that the history implies.
@@ -103,7 +103,7 @@ def within_bounds(action: Array, config: ActionSpaceConfig) -> NDArray[np.bool_]
     kappa = action[..., 1] * config.curvature_std + config.curvature_mean
     fits = (accel >= config.accel_bounds[0]) & (accel <= config.accel_bounds[1])
     fits &= (kappa >= config.curvature_bounds[0]) & (kappa <= config.curvature_bounds[1])
-    return fits.all(axis=-1)
+    return np.asarray(fits.all(axis=-1))
 
 
 def quantise(unit: Array, bins: int) -> NDArray[np.int64]:
@@ -114,7 +114,7 @@ def quantise(unit: Array, bins: int) -> NDArray[np.int64]:
 def history_to_tokens(xyz: Array, rotation: Array, config: HistoryTokens) -> NDArray[np.int64]:
     """Poses (..., H, 3), (..., H, 3, 3) -> tokens (..., H * 3 or 4): binned differences, the first one from zero."""
     xyz = np.asarray(xyz, np.float32)
-    low, high = np.float32(config.ego_xyz_min), np.float32(config.ego_xyz_max)
+    low, high = np.array(config.ego_xyz_min, np.float32), np.array(config.ego_xyz_max, np.float32)
     step = np.diff(xyz, axis=-2, prepend=np.zeros_like(xyz[..., :1, :]))
     tokens = quantise((step - low) / (high - low), config.num_bins)
     if config.predict_yaw:

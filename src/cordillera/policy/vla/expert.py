@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cordillera.policy.vla.config import ActionProjConfig, DecoderConfig
-from cordillera.policy.vla.layers import PREFIX, Cache, DecoderLayer, RMSNorm, attend, rotary
+from cordillera.policy.vla.layers import PREFIX, Cache, DecoderStack, RMSNorm, attend, rotary
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class ActionProjection(nn.Module):
     def __init__(self, config: ActionProjConfig, action_dims: int, hidden: int) -> None:
         super().__init__()
         half = config.num_fourier_feats // 2
-        self.half, self.top = half, math.log10(config.max_freq)
+        self.waves, self.top = half, math.log10(config.max_freq)
         width = config.hidden_size
         layers: list[nn.Module] = [nn.Linear((action_dims + 1) * 2 * half, width), nn.SiLU()]
         for _ in range(config.num_enc_layers - 1):
@@ -42,8 +42,8 @@ class ActionProjection(nn.Module):
         self.norm = nn.LayerNorm(hidden)
 
     def features(self, x: Tensor) -> Tensor:
-        """Numbers (...,) -> sines and cosines (..., 2 * half) at frequencies log-spaced from 1 to the highest."""
-        rates = torch.logspace(0.0, self.top, self.half, device=x.device, dtype=torch.float32).to(x.dtype)
+        """Numbers (...,) -> sines and cosines (..., 2 * waves) at frequencies log-spaced from 1 to the highest."""
+        rates = torch.logspace(0.0, self.top, self.waves, device=x.device, dtype=torch.float32).to(x.dtype)
         angle = x[..., None] * rates * 2.0 * math.pi
         return torch.cat([angle.sin(), angle.cos()], dim=-1) * math.sqrt(2.0)
 
@@ -62,7 +62,7 @@ class ActionExpert(nn.Module):
         self.config, self.waypoints, self.dims = config, waypoints, dims
         self.per_token = proj.waypoints_per_token
         self.tokens = waypoints // self.per_token
-        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
+        self.layers = DecoderStack(config)
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.action_in_proj = ActionProjection(proj, dims * self.per_token, config.hidden_size)
         self.action_out_proj = nn.Linear(config.hidden_size, dims * self.per_token)

@@ -45,6 +45,8 @@ def probabilities(logits: Tensor, rule: Sampling) -> Tensor:
     if rule.top_k > 0:
         least = scaled.topk(min(rule.top_k, scaled.shape[-1]), dim=-1).values[:, -1:]
         scaled = scaled.masked_fill(scaled < least, -torch.inf)
+    if rule.top_p >= 1.0:
+        return scaled.softmax(dim=-1)
     ordered, order = scaled.sort(dim=-1, descending=True)
     shares = ordered.softmax(dim=-1)
     beyond = shares.cumsum(-1) - shares >= rule.top_p  # the first token is always kept

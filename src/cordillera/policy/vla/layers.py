@@ -7,7 +7,9 @@ without a copy, and samples of unequal length need no padding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +30,10 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x.float()
-        scaled = wide / torch.sqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        if torch.onnx.is_in_onnx_export():  # the exporter has no word for the fused norm
+            scaled = wide / torch.sqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        else:
+            scaled = functional.rms_norm(wide, wide.shape[-1:], None, self.eps)
         return self.weight * scaled.to(x.dtype)
 
 
@@ -171,3 +176,13 @@ class DecoderLayer(nn.Module):
         """Residual stream and attention output -> the next residual stream."""
         x = x + self.self_attn.output(attended)
         return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class DecoderStack(nn.ModuleList):
+    """The layers of one stack, in order."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__(DecoderLayer(config) for _ in range(config.num_layers))
+
+    def __iter__(self) -> Iterator[DecoderLayer]:  # type: ignore[override]
+        return cast("Iterator[DecoderLayer]", super().__iter__())

@@ -102,10 +102,10 @@ def part(top: Section, key: str) -> Section:
 
 def action_space(section: Section) -> ActionSpaceConfig:
     """action_space_cfg -> ActionSpaceConfig."""
-    fields = ABSENT_ACTION | {
+    found: dict[str, Any] = ABSENT_ACTION | {
         key: section.values.pop(key) for key in asdict(ActionSpaceConfig()) if key in section.values
     }
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
     section.finish({"_target_"})
     return ActionSpaceConfig(**fields)
 
@@ -194,8 +194,9 @@ def read_config(folder: Path) -> VlaConfig:
     part(top, "action_out_proj_cfg")
     if flow.take("int_method", "euler") != "euler":
         raise ValueError(f"{flow.where}: int_method must be euler")
-    fields = {key: past.values.pop(key) for key in asdict(HistoryTokens()) if key in past.values}
-    history = HistoryTokens(**{key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()})
+    found = {key: past.values.pop(key) for key in asdict(HistoryTokens()) if key in past.values}
+    fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in found.items()}
+    history = HistoryTokens(**fields)
     proj_fields = ABSENT_PROJ | {key: proj.values.pop(key) for key in asdict(ActionProjConfig()) if key in proj.values}
     ours = top.take("cordillera", {})
     prompt = PromptConfig(**ours.get("prompt", {}))

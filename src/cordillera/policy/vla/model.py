@@ -249,7 +249,7 @@ class VLA(nn.Module):
 
         Drawn noise comes from one generator for each sample, seeded `seed + k`, so it does not depend on K.
         """
-        if isinstance(noise, int):
+        if not isinstance(noise, Tensor):
             shape = (self.config.action_space.n_waypoints, 2)
             drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(seed + k)) for k in range(noise)]
             noise = torch.stack(drawn).expand(len(thought.inputs), -1, -1, -1)

@@ -118,7 +118,8 @@ def to_patches(image: NDArray[np.uint8], vision: VisionConfig, prompt: PromptCon
 
     Each row holds channel, frame, row, column of one patch, normalised to [-1, 1].
     """
-    tall, wide = target_size(*image.shape[:2], vision, prompt)
+    height, width = image.shape[:2]
+    tall, wide = target_size(height, width, vision, prompt)
     if image.shape[:2] != (tall, wide):
         image = np.asarray(Image.fromarray(image).resize((wide, tall), Image.Resampling.BICUBIC))
     pixels = (image.astype(np.float32) / 255.0 - PIXEL_MEAN) / PIXEL_STD
@@ -252,10 +253,10 @@ class Prompt:
         for camera, frames, stamps in zip(observation.cameras, observation.images, observation.image_t_us, strict=True):
             if len(frames) == 0:
                 continue
-            tall, wide = target_size(*frames.shape[1:3], vision, prompt)
+            tall, wide = target_size(frames.shape[1], frames.shape[2], vision, prompt)
             grid = (tall // vision.patch_size, wide // vision.patch_size)
             for frame, t in zip(frames, stamps, strict=True):
-                key = (camera.name, int(t), zlib.crc32(np.ascontiguousarray(frame)))
+                key = (camera.name, int(t), zlib.crc32(np.ascontiguousarray(frame).data))
                 keys.append(key)
                 patches.append(None if key in known else to_patches(frame, vision, prompt))
             grids += [grid] * len(frames)

@@ -62,4 +62,5 @@ def turn_keys(keys: Table, delta: NDArray[np.int64], config: DecoderConfig) -> T
         return np.ascontiguousarray(keys)
     cos, sin = text_rotary(delta, config)
     first, second = np.split(keys, 2, axis=2)
-    return keys * cos.T + np.concatenate([second, first], axis=2) * sin.T
+    turned = keys * cos.T + np.concatenate([second, first], axis=2) * sin.T
+    return turned.astype(np.float32, copy=False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cordillera.policy.vla.config import DecoderConfig
-from cordillera.policy.vla.layers import Cache, DecoderLayer, RMSNorm, attend, rotary
+from cordillera.policy.vla.layers import Cache, DecoderStack, RMSNorm, attend, rotary
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class TextDecoder(nn.Module):
         super().__init__()
         self.config = config
         self.embed_tokens = nn.Embedding(vocab_size, config.hidden_size)
-        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
+        self.layers = DecoderStack(config)
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.lm_head = nn.Linear(config.hidden_size, vocab_size, bias=False)
         if tie_embeddings:
