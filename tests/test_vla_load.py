@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,15 @@ def test_the_released_layout_survives_a_round_trip(tmp_path):
     assert set(theirs) == set(ours) and all(torch.equal(theirs[name], ours[name]) for name in theirs)
     again, _ = load_vla(tmp_path)
     assert again.config == model.config
+
+
+def test_alpamayo_1_differs_in_names_alone(tmp_path):
+    config = replace(tiny(), family="alpamayo_r1")
+    save_vla(new_vla(config), build_tokenizer(config), tmp_path)
+    top = json.loads((tmp_path / "config.json").read_text())
+    assert top["model_type"] == "alpamayo_r1"
+    assert top["action_in_proj_cfg"]["_target_"] == "alpamayo_r1.models.action_in_proj.PerWaypointActionInProjV2"
+    model, tokenizer = load_vla(tmp_path)
+    assert model.config == config and tokenizer.id("<|meta_action_start|>") > 0
+    with pytest.raises(ValueError, match="no token"):
+        tokenizer.id("<|_padding_2|>")
