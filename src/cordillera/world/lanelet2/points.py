@@ -32,9 +32,7 @@ class Points:
             xyz = self.xyz[[self.row[i] for i in nodes]]
             keep = np.ones(len(xyz), dtype=bool)
             keep[1:] = (xyz[1:, 0] != xyz[:-1, 0]) | (xyz[1:, 1] != xyz[:-1, 1])
-            xyz = xyz[keep]
-            xyz.flags.writeable = False
-            self._lines[nodes] = xyz
+            self._lines[nodes] = xyz[keep]
         return self._lines[nodes]
 
 

@@ -1,76 +1,71 @@
-"""Two borders -> the centre line between them, and the borders cut to its count, as kernels.
+"""Two borders -> the centre line between them, and all three lines cut at the same places across the lane.
 
 A lanelet's centre line is by definition of the format what the library computes: rungs are laid from border to
 border, each to the nearest later point that can be reached without crossing a border, and the centre line joins
-their middles (Lanelet2, `ConstLanelet::centerline`). Here the same rungs are found by plain loops over flat arrays,
-and every border point that they skip gets a rung of its own on the way, so that the borders keep their shape.
+their middles (Lanelet2, `ConstLanelet::centerline`). Here the same rungs are found by plain loops over flat arrays.
+Rungs may lie aslant, so afterwards the borders are cut where they are nearest to the centre line's points.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numba import njit
 
-from cordillera.geometry import arc_length, interpolate, project_to_polyline
+from cordillera.geometry import arc_length
 from cordillera.types import Float, Int
 
 SAME_M = 1e-9
+SLACK = 0.25  # how far a border may run ahead of the centre line, as a part of the whole
+CLOSE_M = 0.02  # cuts closer than this are one
 
 
 def centre_of(left_xyz: Float, right_xyz: Float) -> tuple[Float, Float, Float]:
     """Borders (A, 3), (B, 3) in the direction of travel -> centre, left, right, each (N, 3)."""
     rungs = _rungs(np.ascontiguousarray(left_xyz[:, :2]), np.ascontiguousarray(right_xyz[:, :2]))
-    return _fill(left_xyz, right_xyz, rungs)
+    return follow_centre(0.5 * (left_xyz[rungs[:, 0]] + right_xyz[rungs[:, 1]]), left_xyz, right_xyz)
 
 
 def follow_centre(center_xyz: Float, left_xyz: Float, right_xyz: Float) -> tuple[Float, Float, Float]:
-    """A given centre line (C, 3) and borders -> the three lines cut at each other's points, (N, 3) each."""
+    """A centre line (C, 3) and borders -> the three lines cut at each other's points, (N, 3) each."""
     along = arc_length(center_xyz[:, :2])
-    if along[-1] < SAME_M:
-        return centre_of(left_xyz, right_xyz)
-    cuts = [along / along[-1]]
-    feet = []
-    for border in (left_xyz, right_xyz):
-        s = np.array([project_to_polyline(center_xyz, p[0], p[1])[0] for p in border]) / along[-1]
-        s[0], s[-1] = 0.0, 1.0
-        s = np.maximum.accumulate(np.clip(s, 0.0, 1.0))
-        feet.append(s)
-        cuts.append(s)
-    t = np.unique(np.round(np.concatenate(cuts), 12))
-    left, right = (
-        np.stack([np.interp(t, s, border[:, d]) for d in range(3)], axis=-1)
-        for s, border in zip(feet, (left_xyz, right_xyz), strict=True)
-    )
-    centre = np.stack([np.interp(t, along / along[-1], center_xyz[:, d]) for d in range(3)], axis=-1)
-    return centre, left, right
+    whole = max(float(along[-1]), SAME_M)
+    feet = [_feet(border[:, :2], center_xyz[:, :2], along) for border in (left_xyz, right_xyz)]
+    s = np.unique(np.concatenate([along, *feet]))
+    own = np.isin(s, along)
+    keep = [0]
+    for i in range(1, len(s)):  # a cut that nearly repeats another one is left out, but none of the centre line
+        if own[i] or s[i] - s[keep[-1]] > CLOSE_M:
+            if own[i] and not own[keep[-1]] and s[i] - s[keep[-1]] <= CLOSE_M:
+                keep.pop()
+            keep.append(i)
+    s = s[keep]
+    s[-1] = whole
+    lines = ((along, center_xyz), (feet[0], left_xyz), (feet[1], right_xyz))
+    cut = [np.stack([np.interp(s, place, line[:, d]) for d in range(3)], axis=-1) for place, line in lines]
+    return cut[0], cut[1], cut[2]
 
 
-def _fill(left: Float, right: Float, rungs: Int) -> tuple[Float, Float, Float]:
-    """Borders and rungs (R, 2) of point indices -> centre, left and right with a rung for each point of either."""
-    parts = []
-    for (a0, b0), (a1, b1) in pairwise(rungs.tolist()):
-        ends = [0.5 * (left[a] + right[b]) for a, b in ((a0, b0), (a1, b1))]
-        if a1 - a0 <= 1 and b1 - b0 <= 1:
-            parts.append((ends[0][None], left[a0 : a0 + 1], right[b0 : b0 + 1]))
-            continue
-        cuts = [np.array([0.0])]
-        for border, low, high in ((left, a0, a1), (right, b0, b1)):
-            along = arc_length(border[low : high + 1])
-            if along[-1] > SAME_M:
-                cuts.append(along[:-1] / along[-1])
-        t = np.unique(np.concatenate(cuts))
-        sides = [
-            interpolate(border[low : high + 1], t * arc_length(border[low : high + 1])[-1])
-            if high > low
-            else np.repeat(border[low : low + 1], len(t), axis=0)
-            for border, low, high in ((left, a0, a1), (right, b0, b1))
-        ]
-        parts.append((ends[0] + t[:, None] * (ends[1] - ends[0]), *sides))
-    parts.append((0.5 * (left[-1:] + right[-1:]), left[-1:], right[-1:]))
-    centre, left_out, right_out = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return centre, left_out, right_out
+def _feet(border: Float, center: Float, along: Float) -> Float:
+    """Border (A, 2), centre line (C, 2), its arc lengths -> arc lengths (A,) along the centre of the border's points.
+
+    That is the foot of each point on the centre line; segments far ahead or behind do not count, so that the arms of
+    a hairpin are kept apart. Feet rise strictly, since at the outside of a corner several points share one foot.
+    """
+    start, step = center[:-1], np.diff(center, axis=0)
+    length, whole = np.diff(along), max(float(along[-1]), SAME_M)
+    offset = border[:, None] - start
+    t = np.clip(np.einsum("pij,ij->pi", offset, step) / np.maximum(length, SAME_M) ** 2, 0.0, 1.0)
+    gap = np.linalg.norm(offset - t[..., None] * step, axis=-1)
+    place = along[:-1] + t * length
+    own = arc_length(border)[:, None] * (whole / max(float(arc_length(border)[-1]), SAME_M))
+    gap = gap + np.maximum(np.abs(place - own) - SLACK * whole, 0.0)
+    feet = np.take_along_axis(place, gap.argmin(axis=1)[:, None], axis=1)[:, 0]
+    nearest = along[np.abs(feet[:, None] - along).argmin(axis=1)]
+    feet = np.where(np.abs(feet - nearest) < CLOSE_M, nearest, feet)
+    feet[0], feet[-1] = 0.0, whole
+    apart = min(2.0 * CLOSE_M, 0.5 * whole / len(feet)) * np.arange(len(feet))
+    feet = np.maximum.accumulate(feet - apart) + apart
+    return np.minimum.accumulate((np.minimum(feet, whole) - apart)[::-1])[::-1] + apart
 
 
 # --------------------------------------------------------------------- kernels
