@@ -34,7 +34,7 @@ class VideoWriter:
         self._container: av.container.OutputContainer | None = container
         stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        # One key frame a second keeps seeking exact in browsers; a fixed number of threads gives the same bytes anywhere.
+        # One key frame a second keeps seeking exact; with a fixed number of threads the bytes are the same anywhere.
         stream.options = {"crf": str(crf), "preset": preset, "g": str(max(1, round(rate_hz))), "threads": "2"}
         stream.codec_context.color_range = 1
         self._stream = stream
