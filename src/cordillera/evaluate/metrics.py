@@ -24,7 +24,7 @@ from cordillera.types import (
 )
 from cordillera.world.guide import Guide
 from cordillera.world.roads import Regulation, Roads, compile_map
-from cordillera.world.world import colliding, ego_box
+from cordillera.world.world import LEVEL_M, colliding, ego_box
 
 DT_S = 0.1
 
@@ -262,7 +262,8 @@ def time_to_collision(rollout: Rollout) -> MetricResult:
         agents = state.agents
         ahead = (agents.xyz[:, 0] - x) * math.cos(yaw) + (agents.xyz[:, 1] - y) * math.sin(yaw) > -0.5 * spec.length_m
         reach = spec.length_m + (abs(state.ego.speed_mps) + agents.speed_mps) * TTC_HORIZON_S + agents.size_lwh[:, 0]
-        near = agents.valid & ahead & (np.hypot(agents.xyz[:, 0] - x, agents.xyz[:, 1] - y) < reach)
+        level = np.abs(agents.xyz[:, 2] - state.ego.xyz[2]) < LEVEL_M
+        near = agents.valid & ahead & level & (np.hypot(agents.xyz[:, 0] - x, agents.xyz[:, 1] - y) < reach)
         if near.any():
             rows = np.column_stack(
                 [

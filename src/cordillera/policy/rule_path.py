@@ -16,6 +16,7 @@ from cordillera.policy.rule_line import SPACING_M, drive_line
 from cordillera.types import Conflict, Float, Int, RoadMap, Route, SignalKind
 from cordillera.world.guide import Guide
 from cordillera.world.roads import Roads, compile_map
+from cordillera.world.traffic_net import BRAKE_MPS2, LATERAL_MPS2, speed_caps
 
 UPSTREAM_M = 100.0  # how far back from a zone others are looked for
 HOLD_MARGIN_M = 1.5  # between the place to wait and a zone
@@ -62,6 +63,7 @@ class Zone:
     conflict: Conflict
     other_yields: bool
     other_length_m: float
+    other_speed_mps: float  # that limit and curves allow where the other lane comes in
     by_lane: dict[int, Upstream]  # the other lane and those that lead to it
 
 
@@ -213,6 +215,13 @@ def _walks(roads: Roads, lanes: tuple[int, ...], place: _Placer) -> list[Walk]:
 
 
 def _zones(roads: Roads, lanes: tuple[int, ...], place: _Placer) -> list[Zone]:
+    caps = speed_caps(roads.net, LATERAL_MPS2, BRAKE_MPS2)
+
+    def allowed(conflict: Conflict) -> float:
+        net = roads.net
+        rows = slice(net.pt_ptr[conflict.other], net.pt_ptr[conflict.other + 1])
+        return float(np.interp(conflict.other_s_m[0], net.points["s"][rows], caps[rows]))
+
     found = []
     for k, lane in enumerate(lanes):
         for conflict in roads.conflicts_of(lane):
@@ -225,7 +234,7 @@ def _zones(roads: Roads, lanes: tuple[int, ...], place: _Placer) -> list[Zone]:
                 c.other == lane and c.kind == conflict.kind and c.yields for c in roads.conflicts_of(conflict.other)
             )
             by_lane = {item.lane: item for item in _upstream(roads, conflict.other, lane)}
-            found.append(Zone(a, b, conflict, back, roads.length(conflict.other), by_lane))
+            found.append(Zone(a, b, conflict, back, roads.length(conflict.other), allowed(conflict), by_lane))
     return found
 
 

@@ -15,6 +15,7 @@ from cordillera.world.roads import Roads, compile_map
 
 AHEAD_M, BEHIND_M = 130.0, 20.0
 FAR_SIDE_M = 60.0
+LEVEL_M, STEEPEST = 2.5, 0.12  # what is higher or lower than any slope would bring it is on another road
 NAMES = {kind: kind.name.lower().replace("_", " ") for kind in AgentKind}
 WALKERS = (AgentKind.PEDESTRIAN, AgentKind.WHEELCHAIR, AgentKind.ANIMAL)
 
@@ -84,7 +85,9 @@ def look(observation: Observation, truth: Truth, path: Path, vehicle: VehicleSpe
     heading = float(wrap_angle(yaw - path.yaw[path.index(s)]))
     low, high = path.index(s - BEHIND_M), path.index(s + AHEAD_M) + 1
     agents = state.agents
-    near = agents.valid & (np.hypot(agents.xyz[:, 0] - x, agents.xyz[:, 1] - y) < AHEAD_M)
+    rise = np.abs(agents.xyz[:, 2] - ego.xyz[2])
+    away = np.hypot(agents.xyz[:, 0] - x, agents.xyz[:, 1] - y)
+    near = agents.valid & (away < AHEAD_M) & (rise < LEVEL_M + STEEPEST * away)
     rows = np.flatnonzero(near)
     gap = agents.xyz[rows, None, :2] - path.xy[None, low:high]
     nearest = np.argmin(np.einsum("ijk,ijk->ij", gap, gap), axis=1) if len(rows) else np.zeros(0, dtype=np.int64)

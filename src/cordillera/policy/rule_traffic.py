@@ -19,7 +19,7 @@ LOOK_M = 80.0
 BLINKER_M = 35.0
 QUEUED_M = 25.0  # who stands so far before a zone is kept by someone else
 COMMITTED_BRAKE_MPS2 = 4.0
-GAP_BEFORE_S, GAP_MERGE_S, GAP_AFTER_S = 1.3, 2.2, 0.5
+GAP_BEFORE_S, GAP_MERGE_S, GAP_AFTER_S = 1.2, 1.7, 0.5
 THEIR_ACCEL_MPS2, THEIR_BRAKE_MPS2 = 1.2, 3.5
 RED = (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
 
@@ -197,13 +197,15 @@ def _merge(
     must_yield = zone.conflict.yields and not zone.other_yields
     t_in = _when(base, scene, zone.s0_m)
     target = scene.target(other.row)
-    comes = _arrival(other.into_m, other.speed, max(other.speed, 9.0))
+    comes = _arrival(other.into_m, other.speed, max(other.speed, zone.other_speed_mps))
     equal = zone.conflict.yields == zone.other_yields
     if first and (other.into_m < 0.0 or must_yield or (equal and comes < t_in)):
         rear = zone.s1_m - other.end_m - other.half_m
         if rear < scene.front_m - 3.0 and other.into_m > 0.0:
             return None
         cause = Cause("merging vehicle", target, "entering the same lane ahead", scene.t_us, rear - scene.front_m)
+        if not committed and rear - scene.front_m < 3.0 + scene.speed_mps:  # too close to fall in behind: let it pass
+            return Constraint(HALT, cluster.hold_m, cause, Longitudinal.YIELD, until_s=_leaves(other))
         return Constraint(FOLLOW, rear, cause, Longitudinal.YIELD, other.speed)
     if committed or not (must_yield or (equal and comes < t_in)):
         return None
@@ -228,7 +230,7 @@ def _cross(
         return Constraint(
             HALT, wait, _crossing_cause(scene, other, "in the junction"), Longitudinal.YIELD, until_s=clears
         )
-    comes = _arrival(other.into_m, other.speed, max(other.speed, 9.0))
+    comes = _arrival(other.into_m, other.speed, max(other.speed, zone.other_speed_mps))
     cannot_stop = other.speed**2 / (2.0 * max(other.into_m - 0.5, 0.1)) > THEIR_BRAKE_MPS2
     if t_out + GAP_BEFORE_S * (0.4 if committed else 1.0) < comes:
         return None

@@ -24,6 +24,7 @@ class LightTimes:
     all_red_s: float = 2.0
     green_min_s: float = 8.0
     green_max_s: float = 13.0
+    cycle_green_s: float = 32.0  # all greens of a cycle together, where that leaves each one 6 s
     walk_clearance_s: float = 7.0  # pedestrians see red this long before vehicles move
 
     @classmethod
@@ -221,7 +222,8 @@ def _programme(
         lanes = [road_map.lanes[lane] for group in groups for i in group for lane in road_map.signals[i].lanes]
         limit = max((lane.speed_limit_mps for lane in lanes if math.isfinite(lane.speed_limit_mps)), default=13.9)
         span = times.green_max_s - times.green_min_s
-        green = round(times.green_min_s + span * draw(seed, 11, number, turn)) * second
+        share = times.cycle_green_s / len(turns)
+        green = round(max(min(times.green_min_s + span * draw(seed, 11, number, turn), share), 6.0)) * second
         amber = round(LightTimes.amber_s(limit) * second)
         marks.append((clock, green, amber))
         clock += green + amber + round(max(times.all_red_s, times.red_amber_s) * second)

@@ -26,6 +26,7 @@ from cordillera.world.traffic_scene import enter_vehicles, walk_people
 
 TICK_US = 100_000
 UNDER_WAY_MPS = 1.5
+LEVEL_M = 2.5
 EGO_WAIT_S = 2.5  # a standing ego counts as having waited so long: long enough to be let go, or passed, in a jam
 EGO_STYLE = {"gap_s": 1.5, "accel_max": 1.6, "brake": 2.5, "gap_m": 2.0, "factor": 1.0, "patience": 4.0}
 _ROLES = np.full(70, THING)
@@ -110,28 +111,31 @@ class Traffic:
             me[name] = value
         blocks = agents.valid & (agents.crossing < 0) & ~((movers["role"][:count] == VEHICLE) & (agents.lane >= 0))
         for row in np.flatnonzero(blocks):
-            x, y = agents.xyz[row, :2]
-            extra += [(lane, int(row), self.roads.project(lane, x, y)[0]) for lane in self._lanes_at(x, y)]
+            x, y, z = agents.xyz[row]
+            extra += [(lane, int(row), self.roads.project(lane, x, y)[0]) for lane in self._lanes_at(x, y, z)]
         return movers, np.array(extra, dtype=np.float64).reshape(-1, 3)
 
-    def _lanes_at(self, x: float, y: float) -> list[int]:
-        return [i for i in self.roads.inside_lanes(x, y) if self.roads.net.lanes["routable"][i]]
+    def _lanes_at(self, x: float, y: float, z: float) -> list[int]:
+        """The lanes for driving that hold a point, those of other levels left out."""
+        roads = self.roads
+        inside = [i for i in roads.inside_lanes(x, y) if roads.net.lanes["routable"][i]]
+        return [i for i in inside if abs(roads.pose(i, roads.project(i, x, y)[0])[0][2] - z) < LEVEL_M]
 
     def _ego_place(self, ego: EgoState, row: int) -> tuple[int, float, list[tuple[int, int, float]]]:
         """The ego's lane (its route's, where it is on it), place along it, and rows for other lanes it reaches into."""
         x, y = _center_of(ego, self.vehicle)
-        yaw = float(yaw_of(ego.quat_xyzw))
-        inside = [i for i in self._lanes_at(x, y) if self._runs_along(i, x, y, yaw)]
+        yaw, z = float(yaw_of(ego.quat_xyzw)), float(ego.xyz[2])
+        inside = [i for i in self._lanes_at(x, y, z) if self._runs_along(i, x, y, yaw)]
         main = next((i for i in inside if i in self._route_lanes), inside[0] if inside else -1)
         if main < 0:
-            near = self.roads.nearest(x, y, yaw, 6.0)
+            near = self.roads.nearest(x, y, yaw, 6.0, z)
             main = near.lane if near else -1
         s = self.roads.project(main, x, y)[0] if main >= 0 else 0.0
         c, n = math.cos(yaw), math.sin(yaw)
         length, width = 0.45 * self.vehicle.length_m, 0.45 * self.vehicle.width_m
         others: set[int] = set(inside)
         for a, b in ((length, width), (length, -width), (-length, width), (-length, -width)):
-            others.update(self._lanes_at(x + a * c - b * n, y + a * n + b * c))
+            others.update(self._lanes_at(x + a * c - b * n, y + a * n + b * c, z))
         others.discard(main)
         return main, s, [(i, row, self.roads.project(i, x, y)[0]) for i in sorted(others)]
 

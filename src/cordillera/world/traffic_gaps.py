@@ -22,6 +22,7 @@ BRAKE_MAX_MPS2 = 8.0
 GAP_BEFORE_S = 1.2  # to clear the zone before the other comes
 GAP_AFTER_S = 0.4  # to come after the other has cleared it
 STANDING_MPS = 0.3
+GIVE_WAY_MPS = 3.0
 QUEUED_M = 8.0  # who stands so far before the place to wait is kept by someone else
 
 
@@ -96,6 +97,9 @@ def acceleration(net: Net, rules: TrafficNet, movers: Table, claims: Claims, i: 
     accel = idm(speed, desired, gap, lead, me)
     if movers[i].stop < FAR:
         accel = min(accel, halt(speed, movers[i].stop - half, me))
+    if me.gives and me.hold < FAR:  # comes to a place to give way so that stopping there stays easy
+        slow = max(GIVE_WAY_MPS, math.sqrt(2.0 * me.brake * max(me.hold - half, 0.0)))
+        accel = min(accel, max((slow - speed) / 0.6, -3.0))
     start = -movers[i].s
     blocked_exit = movers[i].hold < FAR and lead < 1.5 and gap + half < movers[i].hold_end + 2.0 * half + 2.0
     if blocked_exit and gap + half > movers[i].hold:
@@ -204,7 +208,9 @@ def _zone(
         j_in = j_low - movers[j].half <= 0.0
         i_in = low - half <= 0.0
         if merge and behind and (j_in or j_low <= movers[j].committed):
-            accel = min(accel, idm(speed, desired, i_end - j_end - half - movers[j].half, movers[j].speed, me))
+            behind_j = idm(speed, desired, i_end - j_end - half - movers[j].half, movers[j].speed, me)
+            # who can still wait need not brake harder than for that
+            accel = min(accel, behind_j if mine else max(behind_j, halt(speed, wait, me)))
             if not i_in and j_in and movers[j].speed < 1.0 and not mine:
                 accel = min(accel, halt(speed, wait, me))
             continue
@@ -215,21 +221,24 @@ def _zone(
             if _arrival(low - half, speed, me.accel_max, desired) < clear + GAP_AFTER_S:
                 accel = min(accel, halt(speed, wait, me))
             continue
+        allowed = desired_speed(net, rules, other, net.conflicts[c].other_s0)
         yields_i, yields_j = net.conflicts[c].yields == 1, rules.back_yields[c] == 1
-        if not _goes_first(movers, claims, i, j, low, high, j_low, j_high, mine, yields_i, yields_j, merge, desired):
+        if not _goes_first(
+            movers, i, j, low, high, j_low, j_high, mine, yields_i, yields_j, merge, desired, allowed
+        ):  # fmt: skip
             accel = min(accel, halt(speed, wait, me))
     return accel
 
 
 @njit(cache=True)
 def _goes_first(
-    movers: Table, claims: Claims, i: int, j: int, low: float, high: float, j_low: float, j_high: float,
-    mine: bool, yields_i: bool, yields_j: bool, merge: bool, desired: float,
+    movers: Table, i: int, j: int, low: float, high: float, j_low: float, j_high: float,
+    mine: bool, yields_i: bool, yields_j: bool, merge: bool, desired: float, allowed: float,
 ) -> bool:  # fmt: skip
-    """Whether driver i passes a zone before driver j, none of them being inside."""
+    """Whether driver i passes a zone before driver j, none of them being inside. `allowed`: speed on j's lane there."""
     theirs = j_low <= movers[j].committed
     speed_i, speed_j, half_i, half_j = movers[i].speed, movers[j].speed, movers[i].half, movers[j].half
-    top_i, top_j = max(desired, 3.0), max(speed_j, 8.0)
+    top_i, top_j = max(desired, 3.0), max(speed_j, allowed)
     accel_i, accel_j = movers[i].accel_max, movers[j].accel_max
     i_comes = _arrival(low - half_i, speed_i, accel_i, top_i)
     j_comes = _arrival(j_low - half_j, speed_j, accel_j, top_j)

@@ -23,7 +23,7 @@ DEFAULT_LIMIT_MPS = 13.9  # where the map says nothing
 LATERAL_MPS2 = 2.0  # comfortable in curves
 BRAKE_MPS2 = 1.5  # comfortable before curves
 ENTRY_SPACING_M = 12.0
-ENTRY_CLEAR_M = 18.0  # between a place of entry and the next conflict
+ENTRY_CLEAR_M = 22.0  # between a place of entry and the next conflict
 
 
 OVER = np.dtype([("s0", np.float64), ("s1", np.float64), ("lane", np.int64)])  # what a crossing covers
@@ -161,12 +161,15 @@ def _entries(net: Net, next_ptr: Int, next_idx: Int) -> Table:
     rows = []
     for lane in np.flatnonzero(net.lanes["routable"]):
         length = float(net.lanes["length"][lane])
-        ways = next_idx[next_ptr[lane] : next_ptr[lane + 1]]
-        if not len(ways) and length < 60.0:
+        if next_ptr[lane] == next_ptr[lane + 1] and length < 60.0:
             continue
-        busy = _busy(net, int(lane), 0.0)
-        for way in ways:
-            busy += _busy(net, int(way), length)
+        busy, front = [], [(int(lane), 0.0)]
+        while front:
+            at, offset = front.pop()
+            busy += _busy(net, at, offset)
+            offset += float(net.lanes["length"][at])
+            if offset < length + ENTRY_CLEAR_M:
+                front += [(int(way), offset) for way in next_idx[next_ptr[at] : next_ptr[at + 1]]]
         for s in np.arange(0.5 * min(ENTRY_SPACING_M, length), length, ENTRY_SPACING_M):
             if all(s + ENTRY_CLEAR_M < a or s - 4.0 > b for a, b in busy):
                 x, y, _, _ = lane_point(net, int(lane), float(s))

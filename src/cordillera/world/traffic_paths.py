@@ -25,7 +25,7 @@ AHEAD, PRESENT, TAIL = 0, 1, 2  # what a claim says: will come, stands here, its
 
 HOLD_MARGIN_M = 1.5  # between the hold point and the zone
 LINE_REACH_M = 30.0  # a stop line this far before a zone is where one waits for it
-HARD_BRAKE_MPS2 = 4.0  # who would have to brake harder is committed
+HARD_BRAKE_MPS2 = 3.0  # who would have to brake harder is committed
 AMBER_BRAKE_MPS2 = 2.5  # who would have to brake harder passes at amber
 RED_BRAKE_MPS2 = 6.0
 STOP_SIGN_S = 0.8  # how long one stands at a stop sign
@@ -42,7 +42,7 @@ MOVER = np.dtype(
             *("stop", "hold", "hold_end", "committed"),  # set by `claim`: distances from the centre, FAR for none
         )
     ]
-    + [(name, np.int64) for name in ("ident", "role", "valid", "lane", "crossing", "blinker", "way_n")]
+    + [(name, np.int64) for name in ("ident", "role", "valid", "lane", "crossing", "blinker", "way_n", "gives")]
 )
 VEHICLE, WALKER, THING = 0, 1, 2  # roles
 CLAIM = np.dtype([("at", np.float64), ("who", np.int64), ("what", np.int64)])
@@ -183,7 +183,8 @@ def _light_there(net: Net, way: Int, k: int) -> bool:
 def _commitment(net: Net, rules: TrafficNet, movers: Table, i: int, way: Int, count: int) -> tuple[float, float, float]:
     """A way -> hold point and end of the first cluster for which one may still wait, and how far one is committed."""
     start, half, speed = -movers[i].s, movers[i].half, movers[i].speed
-    hold, end, committed, line = FAR, -FAR, 0.0, -FAR
+    hold, end, committed, line, light = FAR, -FAR, 0.0, -FAR, -FAR
+    movers[i].gives = 0
     for k in range(count):
         lane = way[k]
         reg = net.reg_ptr[lane]
@@ -198,6 +199,7 @@ def _commitment(net: Net, rules: TrafficNet, movers: Table, i: int, way: Int, co
                 return hold, end, committed
             while reg < net.reg_ptr[lane + 1] and start + net.regulations[reg].s <= low:
                 line = start + net.regulations[reg].s
+                light = line if net.regulations[reg].kind == LIGHT else light
                 reg += 1
             if low - HOLD_MARGIN_M - 2.0 * half > end:  # room to wait before it: a new cluster
                 if hold < FAR:
@@ -215,8 +217,11 @@ def _commitment(net: Net, rules: TrafficNet, movers: Table, i: int, way: Int, co
                 end = max(end, high)
                 if hold == FAR:
                     committed = end
+            if hold < FAR and light < low - LINE_REACH_M and (net.conflicts[c].yields or not rules.back_yields[c]):
+                movers[i].gives = 1
         while reg < net.reg_ptr[lane + 1]:
             line = start + net.regulations[reg].s
+            light = line if net.regulations[reg].kind == LIGHT else light
             reg += 1
         start += net.lanes[lane].length
     return hold, end, committed

@@ -18,6 +18,7 @@ from cordillera.world.vehicle import VehicleConfig, step_vehicle
 
 DT_S = 0.1
 DT_US = 100_000
+LEVEL_M = 2.5  # what is farther above or below is on another road
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def colliding(state: WorldState, scenario: Scenario) -> int | None:
     spec, agents = scenario.vehicle, state.agents
     x, y, yaw = ego_box(state.ego, spec.rear_axle_to_center_m)
     reach = 0.5 * (spec.length_m + spec.width_m)
-    near = agents.valid & (np.hypot(agents.xyz[:, 0] - x, agents.xyz[:, 1] - y) < reach + agents.size_lwh[:, 0])
+    level = np.abs(agents.xyz[:, 2] - state.ego.xyz[2]) < LEVEL_M
+    near = agents.valid & level & (np.hypot(agents.xyz[:, 0] - x, agents.xyz[:, 1] - y) < reach + agents.size_lwh[:, 0])
     for row in np.flatnonzero(near):
         ax, ay = agents.xyz[row, :2]
         length, width = agents.size_lwh[row, :2]
