@@ -154,9 +154,9 @@ def roundabout(spec: Roundabout) -> Draft:
     draft = Draft(spec.country)
     r, w = spec.radius_m, spec.width_m
     spread = 2.0 * math.pi / spec.arms
-    # angle on the ring between an arm's axis and the points where its exit leaves and its entry joins
-    delta = min(0.42 * spread, math.radians(40.0))
     reach = r + 0.5 * w + 12.0
+    # angle on the ring between an arm's axis and the points where its exit leaves and its entry joins
+    delta = min(0.42 * spread, math.radians(40.0), math.acos(r / (reach - 7.0)))
     rings = []
     for k in range(spec.arms):
         for label, begin, turn in ((f"ring{k}", -delta, 2.0 * delta), (f"arc{k}", delta, spread - 2.0 * delta)):

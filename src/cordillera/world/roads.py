@@ -11,7 +11,9 @@ import numpy as np
 
 from cordillera.geometry import resample
 from cordillera.types import Bool, Conflict, Float, Int, RoadMap, Route, SignalKind
+from cordillera.world import roads_areas as areas
 from cordillera.world import roads_kernels as kernels
+from cordillera.world.roads_gaps import junction_gaps
 from cordillera.world.roads_line import route_line
 from cordillera.world.roads_net import CONFLICT_KINDS, SIGNAL_KINDS, Net, compile_lines
 from cordillera.world.roads_route import endless, instruction, shortest, wander
@@ -83,15 +85,15 @@ class Roads:
     def inside_lanes(self, x: float, y: float) -> list[int]:
         """World point -> the lanes of every kind whose area holds it, ascending."""
         out = np.empty(64, dtype=np.int64)
-        return sorted(out[: kernels.lanes_holding(self.net, float(x), float(y), out)].tolist())
+        return sorted(out[: areas.lanes_holding(self.net, float(x), float(y), out)].tolist())
 
     def drivable(self, xy: Float) -> Bool:
-        """World points (N, 2) -> mask (N,): inside a lane that vehicles may use."""
-        return kernels.drivable_all(self.net, np.ascontiguousarray(xy, dtype=np.float64))
+        """World points (N, 2) -> mask (N,): inside a lane that vehicles may use, or in a gap between junction lanes."""
+        return areas.drivable_all(self.net, np.ascontiguousarray(xy, dtype=np.float64))
 
     def box_drivable(self, x: float, y: float, yaw_rad: float, length_m: float, width_m: float) -> bool:
         """A box by its centre -> whether its corners and the middles of its sides are all drivable."""
-        return kernels.is_box_drivable(self.net, float(x), float(y), float(yaw_rad), float(length_m), float(width_m))
+        return areas.is_box_drivable(self.net, float(x), float(y), float(yaw_rad), float(length_m), float(width_m))
 
     # ------------------------------------------------------- along one lane
 
@@ -178,5 +180,6 @@ def compile_map(road_map: RoadMap) -> Roads:
     """Road map -> its queries; the net is compiled on the first call for this map object, kept while that lives."""
     net = _NETS.get(road_map)
     if net is None:
-        net = _NETS[road_map] = add_rules(road_map, compile_lines(road_map))
+        net = add_rules(road_map, compile_lines(road_map))
+        net = _NETS[road_map] = net._replace(gaps=junction_gaps(road_map, net.grid[:2]))
     return Roads(road_map, net)

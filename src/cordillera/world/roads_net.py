@@ -18,6 +18,8 @@ Table = Any  # NDArray of records of one of the types below; their fields are un
 MAX_SEGMENT_M = 2.0
 CELL_M = 8.0
 MAX_CELLS = 4_000_000
+GAP_CELL_M = 0.25
+GAP_STRIDE = 1 << 31  # the key of a fine cell is row * stride + column, from the grid's low corner
 GRID_MARGIN_M = 0.5  # room for the seam tolerance and for borders that do not stand square to the centre line
 
 LANE_KINDS = tuple(LaneKind)
@@ -93,6 +95,7 @@ class Net(NamedTuple):
     cell_seg: Int  # first points of the segments of routable lanes that touch a cell, ascending
     rest_ptr: Int
     rest_seg: Int  # those of all other lanes
+    gaps: Int  # ascending keys of the fine cells that close gaps between lanes inside junctions
 
 
 def rows_by_lane(lane: Int, count: int) -> tuple[Int, Int]:
@@ -196,7 +199,7 @@ def _fill_cells(corners: Float, segments: Int, grid: Float) -> tuple[Int, Int]:
 
 
 def compile_lines(road_map: RoadMap) -> Net:
-    """Road map -> its net without rules: limits, regulations, conflicts and crossings are empty."""
+    """Road map -> its net without rules: limits, regulations, conflicts, crossings, gaps are empty."""
     lanes = road_map.lanes
     rows, lane = _densify(*_concatenate(lanes))
     count = np.bincount(lane, minlength=len(lanes))
@@ -215,7 +218,7 @@ def compile_lines(road_map: RoadMap) -> Net:
         *_links([e.successors for e in lanes]), *_links([e.predecessors for e in lanes]),
         none, np.zeros(0, LIMIT), none, np.zeros(0, REGULATION),
         none, np.zeros(0, CONFLICT), none, np.zeros(0, CROSSING),
-        grid, cell_ptr, cell_seg, rest_ptr, rest_seg,
+        grid, cell_ptr, cell_seg, rest_ptr, rest_seg, np.zeros(0, dtype=np.int64),
     )  # fmt: skip
 
 

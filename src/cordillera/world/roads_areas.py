@@ -1,0 +1,133 @@
+"""Areas of a net as scalar kernels: which lanes hold a point, and where vehicles may stand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from cordillera.types import Bool, Float, Int
+from cordillera.world.roads_net import GAP_CELL_M, GAP_STRIDE, Net
+
+SEAM_M = 0.05  # lanes that touch may leave slits of this half width: links join within 10 cm
+
+
+@njit(cache=True)
+def _edge_gap2(x: float, y: float, ax: float, ay: float, bx: float, by: float) -> float:
+    dx, dy = bx - ax, by - ay
+    norm2 = dx * dx + dy * dy
+    t = min(1.0, max(0.0, ((x - ax) * dx + (y - ay) * dy) / norm2)) if norm2 > 0.0 else 0.0
+    gx, gy = x - ax - t * dx, y - ay - t * dy
+    return gx * gx + gy * gy
+
+
+@njit(cache=True)
+def _in_segment(net: Net, i: int, x: float, y: float, slack: float) -> bool:
+    """Segment, point -> whether it lies between the borders of the segment (even-odd) or within `slack` of them."""
+    inside = False
+    near = False
+    for edge in range(4):  # left i -> left i+1 -> right i+1 -> right i
+        if edge == 0:
+            ax, ay = net.points[i].left_x, net.points[i].left_y
+            bx, by = net.points[i + 1].left_x, net.points[i + 1].left_y
+        elif edge == 1:
+            ax, ay = net.points[i + 1].left_x, net.points[i + 1].left_y
+            bx, by = net.points[i + 1].right_x, net.points[i + 1].right_y
+        elif edge == 2:
+            ax, ay = net.points[i + 1].right_x, net.points[i + 1].right_y
+            bx, by = net.points[i].right_x, net.points[i].right_y
+        else:
+            ax, ay = net.points[i].right_x, net.points[i].right_y
+            bx, by = net.points[i].left_x, net.points[i].left_y
+        if (ay > y) != (by > y) and x < ax + (y - ay) / (by - ay) * (bx - ax):
+            inside = not inside
+        if slack > 0.0 and _edge_gap2(x, y, ax, ay, bx, by) <= slack * slack:
+            near = True
+    return inside or near
+
+
+@njit(cache=True)
+def _cell_of(net: Net, x: float, y: float) -> int:
+    """Point -> its grid cell, -1 outside of the grid (also for NaN)."""
+    i, j = (x - net.grid[0]) / net.grid[2], (y - net.grid[1]) / net.grid[2]
+    if not (0.0 <= i < net.grid[3] and 0.0 <= j < net.grid[4]):
+        return -1
+    return int(j) * int(net.grid[3]) + int(i)
+
+
+@njit(cache=True)
+def is_drivable(net: Net, x: float, y: float) -> bool:
+    """Point -> whether vehicles may stand there: in a driving, bus, shoulder, parking or biking lane, or in a gap
+    between lanes inside a junction. Slits where lanes touch are closed.
+    """
+    cell = _cell_of(net, x, y)
+    if cell < 0:
+        return False
+    for k in range(net.cell_ptr[cell], net.cell_ptr[cell + 1]):
+        if _in_segment(net, net.cell_seg[k], x, y, SEAM_M):
+            return True
+    for k in range(net.rest_ptr[cell], net.rest_ptr[cell + 1]):
+        segment = net.rest_seg[k]
+        if net.lanes[net.points[segment].lane].drivable and _in_segment(net, segment, x, y, SEAM_M):
+            return True
+    return _in_gap(net, x, y)
+
+
+@njit(cache=True)
+def _in_gap(net: Net, x: float, y: float) -> bool:
+    column, row = int((x - net.grid[0]) / GAP_CELL_M), int((y - net.grid[1]) / GAP_CELL_M)
+    key = row * GAP_STRIDE + column
+    low, high = 0, len(net.gaps)
+    while low < high:
+        middle = (low + high) // 2
+        if net.gaps[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low < len(net.gaps) and net.gaps[low] == key
+
+
+@njit(cache=True)
+def is_box_drivable(net: Net, x: float, y: float, yaw: float, length: float, width: float) -> bool:
+    """Box by centre, yaw, size -> whether its corners and the middles of its sides are all drivable."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    for i in range(-1, 2):
+        for j in range(-1, 2):
+            if i == 0 and j == 0:
+                continue
+            dx, dy = 0.5 * i * length, 0.5 * j * width
+            if not is_drivable(net, x + c * dx - s * dy, y + s * dx + c * dy):
+                return False
+    return True
+
+
+@njit(cache=True)
+def lanes_holding(net: Net, x: float, y: float, out: Int) -> int:
+    """Point -> how many lanes of any kind hold it; their indices stand in `out`, as far as it reaches."""
+    cell = _cell_of(net, x, y)
+    count = 0
+    if cell < 0:
+        return 0
+    routable = net.cell_ptr[cell + 1] - net.cell_ptr[cell]
+    previous = -1
+    for k in range(routable + net.rest_ptr[cell + 1] - net.rest_ptr[cell]):
+        if k < routable:
+            segment = net.cell_seg[net.cell_ptr[cell] + k]
+        else:
+            segment = net.rest_seg[net.rest_ptr[cell] + k - routable]
+        lane = net.points[segment].lane  # segments ascend, so those of a lane are neighbours
+        if lane != previous and count < len(out) and _in_segment(net, segment, x, y, 0.0):
+            out[count] = lane
+            count += 1
+            previous = lane
+    return count
+
+
+@njit(cache=True)
+def drivable_all(net: Net, xy: Float) -> Bool:
+    """Points (N, 2) -> mask (N,) of those that are drivable."""
+    out = np.empty(len(xy), dtype=np.bool_)
+    for k in range(len(xy)):
+        out[k] = is_drivable(net, xy[k, 0], xy[k, 1])
+    return out
