@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cordillera.policy.vla.config import ActionProjConfig, DecoderConfig
-from cordillera.policy.vla.layers import PREFIX, Cache, DecoderStack, RMSNorm, attend, rotary
+from cordillera.policy.vla.layers import PREFIX, Cache, DecoderStack, RMSNorm, attend, fold_mask, rotary
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Context:
     """What one flow reads: a cache, which slots each action token may see, and the tokens' rotary tables."""
 
     cache: Cache
-    mask: Tensor  # (B, 1, K * T, cache.length + K * T)
+    bias: Tensor  # (B, 1, group * K * T, cache.length + K * T) from `fold_mask`
     cos: Tensor  # (B, 1, K * T, head_dim)
     sin: Tensor
 
@@ -81,7 +81,8 @@ class ActionExpert(nn.Module):
         own = (sample[:, None] == sample).expand(batch, -1, -1)
         position = (start[..., None] + torch.arange(tokens, device=device)).reshape(1, batch, -1).expand(3, -1, -1)
         cos, sin = rotary(position, self.config, self.action_out_proj.weight.dtype)
-        return Context(cache, torch.cat([past, own], dim=-1).unsqueeze(1), cos, sin)
+        bias = fold_mask(torch.cat([past, own], dim=-1).unsqueeze(1), self.config, cos.dtype)
+        return Context(cache, bias, cos, sin)
 
     def velocity(self, actions: Tensor, time: Tensor, context: Context) -> Tensor:
         """Noisy actions (B, K, N, D) at times (B, K) -> the flow's direction (B, K, N, D)."""
@@ -93,7 +94,7 @@ class ActionExpert(nn.Module):
             query, key, value = layer.project(x, context.cos, context.sin)
             key = torch.cat([cache.keys[number][:, :, : cache.length], key], dim=2)
             value = torch.cat([cache.values[number][:, :, : cache.length], value], dim=2)
-            x = layer.finish(x, attend(query, key, value, context.mask))
+            x = layer.finish(x, attend(query, key, value, context.bias))
         return self.action_out_proj(self.norm(x)).reshape(actions.shape)
 
     def sample(

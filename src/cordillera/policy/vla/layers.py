@@ -100,23 +100,27 @@ class Cache:
         return (seen & past).unsqueeze(1)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
-    """Grouped-query attention: (B, H, Q, D) on (B, KV, S, D) -> (B, Q, H * D).
+def fold_mask(mask: Tensor, config: DecoderConfig, dtype: torch.dtype) -> Tensor:
+    """Mask (B, 1, Q, S) -> the bias (B, 1, group * Q, S) that `attend` takes; made once for all layers."""
+    bias = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)
+    return bias.repeat(1, 1, config.num_heads // config.num_kv_heads, 1)
 
-    With a mask the query heads of one key-value head are folded into the query axis, so that keys and values are
-    read once; without one the kernel's own grouping serves.
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """Grouped-query attention: (B, H, Q, D) on (B, KV, S, D) -> (B, Q, H * D); causal without a bias.
+
+    With a bias (see `fold_mask`) the query heads of one key-value head are folded into the query axis, so that keys
+    and values are read once; without one the kernel's own grouping serves.
     """
     batch, heads, count, dim = query.shape
-    group = heads // key.shape[1]
-    if mask is None or group == 1:
-        out = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, is_causal=causal, enable_gqa=group > 1
-        )
-        return out.transpose(1, 2).reshape(batch, count, heads * dim)
-    folded = query.reshape(batch, key.shape[1], group * count, dim)
-    wide = mask.expand(batch, 1, count, key.shape[2]).repeat(1, 1, group, 1)
-    out = functional.scaled_dot_product_attention(folded, key, value, attn_mask=wide)
-    return out.reshape(batch, heads, count, dim).transpose(1, 2).reshape(batch, count, heads * dim)
+    pairs = key.shape[1]
+    if bias is None:
+        out = functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=heads > pairs)
+    else:
+        folded = query.reshape(batch, pairs, heads // pairs * count, dim)
+        out = functional.scaled_dot_product_attention(folded, key, value, attn_mask=bias)
+        out = out.reshape(batch, heads, count, dim)
+    return out.transpose(1, 2).reshape(batch, count, heads * dim)
 
 
 class Attention(nn.Module):

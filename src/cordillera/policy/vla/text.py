@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cordillera.policy.vla.config import DecoderConfig
-from cordillera.policy.vla.layers import Cache, DecoderStack, RMSNorm, attend, rotary
+from cordillera.policy.vla.layers import Cache, DecoderStack, RMSNorm, attend, fold_mask, rotary
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +61,16 @@ class TextDecoder(nn.Module):
         keys and values, so what reads it later sends no gradient back.
         """
         cos, sin = rotary(positions, self.config, x.dtype)
+        bias = None if mask is None else fold_mask(mask, self.config, x.dtype)
         for number, layer in enumerate(self.layers):
             query, key, value = layer.project(x, cos, sin)
             cache.keys[number].index_copy_(2, slots, key.detach())
             cache.values[number].index_copy_(2, slots, value.detach())
-            if mask is None:
-                attended = attend(query, key, value, None, causal=True)
+            if bias is None:
+                attended = attend(query, key, value, None)
             else:
                 held = slice(0, cache.length)
-                attended = attend(query, cache.keys[number][:, :, held], cache.values[number][:, :, held], mask)
+                attended = attend(query, cache.keys[number][:, :, held], cache.values[number][:, :, held], bias)
             x = layer.finish(x, attended)
             if visual is not None and number + 1 < len(visual.features):
                 x = add_at(x, visual.mask, visual.features[number + 1])
