@@ -51,8 +51,8 @@ def main() -> None:
         model, tokenizer = load_vla(options.folder, dtype=torch.float32)
     original = outputs(model, tokenizer, options.windows)
     steps = model.config.action_space.dt * np.arange(1, model.config.action_space.n_waypoints + 1)
-    ahead = np.stack([8.0 * steps, 0 * steps, 0 * steps], axis=-1)
-    truth = np.tile(ahead, (options.windows, 1, 1))
+    truth = np.zeros((options.windows, len(steps), 3))
+    truth[:, :, 0] = 8.0 * steps
     print(f"float: {weight_bytes(model) / 2**20:.1f} MiB")
     for bits in (8, 4):
         small = copy.deepcopy(model)
