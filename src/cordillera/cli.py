@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     scene_arguments(drive)
     drive.add_argument("--policy", type=one_of(POLICIES), default="expert", help=f"who drives: {', '.join(POLICIES)}")
     drive.add_argument("--cameras", type=cameras_of, default="none", help="camera names joined by commas, or none")
-    drive.add_argument("--duration", type=number(1.0, 3600.0, "seconds"), default=60.0, help="longest drive in seconds")
+    drive.add_argument("--duration", type=number(1.0, 3600.0, "seconds"), default=40.0, help="longest drive in seconds")
     drive.add_argument(
         "--output",
         type=Path,

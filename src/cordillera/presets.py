@@ -50,7 +50,7 @@ class DriveJob:
     cameras: tuple[str, ...] = ()
     weather: Weather = Weather.CLEAR
     hour: float = 12.0
-    duration_s: float = 60.0
+    duration_s: float = 40.0
     output: Path | None = None
 
     @property

@@ -23,7 +23,7 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: Path, width: int, height: int, rate_hz: float = 10.0, crf: int = 21, preset: str = "veryfast"
+        self, path: Path, width: int, height: int, rate_hz: float = 10.0, crf: int = 23, preset: str = "veryfast"
     ) -> None:
         if width % 2 or height % 2 or width <= 0 or height <= 0:
             raise ValueError(f"{path}: width and height of a video must be even, got {width} x {height}")
