@@ -1,0 +1,197 @@
+"""Metrics on drives that one can work out in one's head."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cordillera.evaluate import metrics
+from cordillera.geometry import quat_from_yaw
+from cordillera.kinematics import plan_of
+from cordillera.types import (
+    Agents,
+    Controls,
+    Decision,
+    DriveOutput,
+    EgoState,
+    LightState,
+    Rollout,
+    Route,
+    Scenario,
+    Signal,
+    SignalKind,
+    Step,
+    StopLine,
+    Verdict,
+    WorldState,
+)
+from cordillera.world.build import build_road
+
+ROAD = build_road("built:straight,length=300")
+LANE = next(i for i, lane in enumerate(ROAD.lanes) if lane.kind == "driving")
+
+
+def place(s, lateral=0.0):
+    """A pose on the lane of the test road, which is straight."""
+    line = ROAD.lanes[LANE].center_xyz
+    step = line[-1, :2] - line[0, :2]
+    yaw = float(np.arctan2(step[1], step[0]))
+    along = np.array([np.cos(yaw), np.sin(yaw)])
+    xy = line[0, :2] + s * along + lateral * np.array([-along[1], along[0]])
+    return np.array([*xy, 0.0]), yaw
+
+
+def agents_at(rows):
+    """Rows (s, lateral, speed along the road)."""
+    poses = [place(s, lateral) for s, lateral, _ in rows]
+    n = len(rows)
+    return Agents(
+        id=np.arange(1, n + 1), kind=np.zeros(n, dtype=np.int64), xyz=np.array([p for p, _ in poses]).reshape(-1, 3),
+        yaw_rad=np.array([y for _, y in poses]), speed_mps=np.array([v for _, _, v in rows], dtype=float),
+        accel_mps2=np.zeros(n), size_lwh=np.tile([4.0, 2.0, 1.5], (n, 1)), lane=np.full(n, LANE),
+        s_m=np.array([s for s, _, _ in rows], dtype=float), valid=np.ones(n, dtype=bool),
+    )  # fmt: skip
+
+
+def drive(s, speed, accel=None, lateral=None, yaw_off=None, others=(), signals=None):
+    """Arrays over states 0.1 s apart -> a rollout on the test road."""
+    states = []
+    for k in range(len(s)):
+        xyz, yaw = place(s[k], 0.0 if lateral is None else lateral[k])
+        ego = EgoState(
+            k * 100_000, xyz, quat_from_yaw(yaw + (0.0 if yaw_off is None else yaw_off[k])),
+            np.array([speed[k], 0.0, 0.0]), 0.0 if accel is None else accel[k],
+        )  # fmt: skip
+        shown = np.zeros(0, dtype=np.int64) if signals is None else np.array([signals[k]])
+        states.append(WorldState(k * 100_000, ego, agents_at(others), shown))
+    output = DriveOutput(
+        Decision(plan_of(np.zeros((64, 2)), np.zeros(64), 0), (), None, "test", 0.0),
+        Controls(0.0, 0.0),
+        Verdict("pass"),
+    )
+    line = ROAD.lanes[LANE].center_xyz
+    route = Route(np.linspace(line[0], line[-1], 150), lanes=(LANE,))
+    scenario = Scenario("test", 0, "DE", "built:straight,length=300", "", states[0], route, 60.0)
+    return Rollout(scenario, tuple(Step(state, output) for state in states[:-1]), states[-1], "duration")
+
+
+def steady(n=51, v=10.0, s0=20.0, **more):
+    return drive(s0 + 0.1 * v * np.arange(n), np.full(n, v), **more)
+
+
+def test_collisions_count_agents_and_not_ticks():
+    assert metrics.collisions(steady()).value == 0
+    # centre of the ego is 1.43 m ahead of its rear axle: it passes through both
+    assert metrics.collisions(steady(others=[(40.0, 0.0, 0.0), (55.0, 0.0, 0.0)])).value == 2
+    beside = 0.5 * (2.12 + 2.0)
+    assert metrics.collisions(steady(others=[(40.0, beside + 0.01, 0.0)])).value == 0
+    assert metrics.collisions(steady(others=[(40.0, beside - 0.01, 0.0)])).value == 1
+
+
+def test_an_agent_on_a_bridge_above_is_not_hit():
+    rollout = steady(others=[(40.0, 0.0, 0.0)])
+    agents = rollout.final.agents
+    above = dataclasses.replace(agents, xyz=agents.xyz + np.array([0.0, 0.0, 6.0]))
+    steps = tuple(dataclasses.replace(s, state=dataclasses.replace(s.state, agents=above)) for s in rollout.steps)
+    lifted = dataclasses.replace(rollout, steps=steps, final=dataclasses.replace(rollout.final, agents=above))
+    assert metrics.collisions(rollout).value == 1 and metrics.collisions(lifted).value == 0
+    assert metrics.time_to_collision(rollout).value == 0.0 and not metrics.time_to_collision(lifted).valid
+
+
+def test_off_road_is_time_with_a_corner_out():
+    lane_half = 0.5 * np.linalg.norm(ROAD.lanes[LANE].left_xyz[0] - ROAD.lanes[LANE].right_xyz[0])
+    edge = -min(lane_half, 100.0) + 0.5 * 2.12  # its right side is on the right border
+    lateral = np.full(51, edge + 0.1)
+    assert metrics.off_road(steady(lateral=lateral), ROAD).value == 0.0
+    outer = max(abs(lane.right_xyz[:, 1]).max() for lane in ROAD.lanes)
+    lateral[20:30] = -outer - 3.0
+    assert metrics.off_road(steady(lateral=lateral), ROAD).value == pytest.approx(1.0)
+
+
+def signalled(kind):
+    """The test road with a light or sign whose line is at s = 60 m."""
+    (x, y, z), yaw = place(60.0)
+    line = StopLine(
+        "l",
+        np.array([x, y, z]) + np.array([[-np.sin(yaw), np.cos(yaw), 0.0], [np.sin(yaw), -np.cos(yaw), 0.0]]),
+        (LANE,),
+    )
+    signal = Signal("s", kind, np.array([x, y, 4.0]), yaw + np.pi, (LANE,), (0,))
+    return dataclasses.replace(ROAD, stop_lines=(line,), signals=(signal,))
+
+
+@pytest.mark.parametrize(
+    ("shown", "run"),
+    [(LightState.RED, 1), (LightState.RED_AMBER, 1), (LightState.AMBER, 0), (LightState.GREEN, 0), (LightState.OFF, 0)],
+)
+def test_red_lights_count_when_the_front_crosses_the_line(shown, run):
+    rollout = steady(signals=[int(shown)] * 51)
+    assert metrics.red_lights(rollout, signalled(SignalKind.TRAFFIC_LIGHT)).value == run
+
+
+def test_a_light_that_turns_red_behind_the_front_is_not_run():
+    # rear axle at 20 + k m, front 3.865 m ahead: it crosses 60 m between k = 36 and 37
+    for turns_at, run in ((38, 0), (36, 1)):
+        signals = [int(LightState.GREEN if k < turns_at else LightState.RED) for k in range(51)]
+        assert metrics.red_lights(steady(signals=signals), signalled(SignalKind.TRAFFIC_LIGHT)).value == run
+
+
+def test_stop_signs_ask_for_a_stand_near_the_line():
+    road_map = signalled(SignalKind.STOP)
+    shown = [0] * 100
+    s = np.concatenate([np.linspace(20.0, 55.0, 36), np.full(10, 55.0), np.linspace(55.2, 66.0, 54)])
+    moving = np.full(100, 5.0)
+    stood = moving.copy()
+    stood[36:46] = 0.0
+    assert metrics.stop_signs(drive(s, stood, signals=shown), road_map).value == 0
+    assert metrics.stop_signs(drive(s, moving, signals=shown), road_map).value == 1
+    assert metrics.stop_signs(drive(s - 5.0, stood, signals=shown), road_map).value == 1  # stood too far away
+    assert metrics.stop_signs(drive(s[:40], moving[:40], signals=shown[:40]), road_map).value == 0  # not reached
+
+
+def test_progress_and_completion():
+    rollout = steady()
+    assert metrics.progress(rollout, ROAD).value == pytest.approx(50.0, abs=1e-6)
+    length = float(np.linalg.norm(ROAD.lanes[LANE].center_xyz[-1] - ROAD.lanes[LANE].center_xyz[0]))
+    assert metrics.route_completion(rollout, ROAD).value == pytest.approx(100.0 * 50.0 / (length - 20.0), rel=1e-6)
+    arrived = dataclasses.replace(rollout, ended="arrived")
+    assert metrics.route_completion(arrived, ROAD).value == 100.0
+    assert metrics.mean_speed(rollout).value == pytest.approx(10.0)
+
+
+def test_comfort_of_a_smooth_brake_and_of_a_rough_one():
+    t = 0.1 * np.arange(51)
+    smooth = -2.0 * np.sin(np.pi * t / 5.0) ** 2
+    rollout = drive(20.0 + 8.0 * t, 10.0 + np.cumsum(smooth) * 0.1, accel=smooth)
+    assert metrics.max_brake(rollout).value == pytest.approx(2.0)
+    assert metrics.max_accel(rollout).value == 0.0
+    assert metrics.max_jerk(rollout).value == pytest.approx(2.0 * np.pi / 5.0, rel=0.01)
+    assert metrics.comfort(rollout).value == 100.0
+    rough = np.where((t > 2.0) & (t < 3.0), -5.0, 0.0)
+    worse = drive(20.0 + 8.0 * t, 10.0 + np.cumsum(rough) * 0.1, accel=rough)
+    assert metrics.comfort(worse).value < 85.0
+    assert metrics.max_brake(worse).value == pytest.approx(5.0)
+
+
+def test_lateral_acceleration_is_speed_times_yaw_rate():
+    rate = 0.3
+    rollout = steady(yaw_off=rate * 0.1 * np.arange(51))
+    assert metrics.max_side_accel(rollout).value == pytest.approx(10.0 * rate)
+    assert metrics.comfort(rollout).value == 100.0
+    assert metrics.comfort(steady(yaw_off=0.6 * 0.1 * np.arange(51))).value == 0.0
+
+
+def test_time_to_collision_with_what_is_ahead():
+    # nose at s + 3.865 (drive starts at 20), rear of the agent at 98: 74.1 m, 10 m/s; after 5 s it is 24.1 m
+    result = metrics.time_to_collision(steady(others=[(100.0, 0.0, 0.0)]))
+    assert result.valid and result.value == pytest.approx(2.5, abs=0.051)
+    assert not metrics.time_to_collision(steady(others=[(100.0, 0.0, 10.0)])).valid
+    assert not metrics.time_to_collision(steady(others=[(5.0, 0.0, 30.0)])).valid  # comes from behind
+    assert not metrics.time_to_collision(steady()).valid
+
+
+def test_all_metrics_have_distinct_names_and_units():
+    results = metrics.all_metrics(steady(), ROAD)
+    assert len({result.name for result in results}) == len(results) == 13
+    assert all(result.better in ("higher", "lower", "") for result in results)
+    assert all(np.isnan(result.value) != result.valid for result in results)
