@@ -1,235 +1,328 @@
-"use strict";
-const D = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
-const video = document.querySelector("video");
-const N = D.t.length;
-const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const COLORS = ["#8fc7ff", "#a9dfa0", "#ffd27a", "#f3a5a0", "#cdb4f0", "#9fe0d6", "#f5b6d8", "#c9cf8a"];
-const LIGHTS = { 1: "#e5342b", 2: "#f0762e", 3: "#e5a31a", 4: "#1fa657", 5: "#e5a31a", 6: "#e5342b" };
-let now = 0, follow = false;
-
-const el = (tag, text, name) => {
-  const e = document.createElement(tag);
-  if (text !== undefined) e.textContent = text;
-  if (name) e.className = name;
-  return e;
+const last = data.t.length - 1, end = Math.max(data.t[last], 0.1);
+const HUES = {
+  "set-speed tracking": "d0", "lead-obstacle following": "d1", "speed adaptation": "d2", "gap searching": "d3",
+  "acceleration for passing": "d4", yield: "d5", "stop for static constraint": "d6",
+  "lane keeping": "d0", "merge or split": "d2", "out-of-lane nudge": "d5", "in-lane nudge": "d4", "lane change": "d1",
+  "pull-over": "d7", turn: "d3", "lateral manoeuvre abort": "d6", pass: "d4", clip: "d5", fallback: "d6",
 };
+const VERDICTS = { pass: "passed as planned", clip: "held to the limits", fallback: "fallback drove" };
+const hueOf = (word) => `var(--${HUES[word] ?? "d0"})`;
+const seconds = (time) => `${time.toFixed(1)} s`;
 
-// ---- head and tables
-$("title").textContent = D.title;
-$("facts").textContent = D.facts;
-$("outcome").textContent = D.outcome[1];
-$("outcome").className = D.outcome[0];
-$("footer").textContent = D.footer;
-for (const [name, value, unit, better] of D.metrics) {
-  const row = el("tr");
-  row.append(el("td", name), el("td", value, "n"), el("td", unit), el("td", better));
-  $("metrics").append(row);
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
 }
 
-// ---- time
-const index = (seconds) => Math.max(0, Math.min(N - 1, Math.floor((seconds + 1e-6) / D.dt)));
-function go(i, fromVideo) {
-  now = Math.max(0, Math.min(N - 1, i));
-  if (!fromVideo && video) video.currentTime = now * D.dt + 0.4 * D.dt;
-  draw();
-}
-$("seek").max = N - 1;
-$("seek").addEventListener("input", (e) => go(+e.target.value));
-$("play").addEventListener("click", () => { if (video) { if (video.paused) video.play(); else video.pause(); } });
-if (video) {
-  const tick = () => { go(index(video.currentTime), true); if (!video.paused) requestAnimationFrame(tick); };
-  video.addEventListener("play", () => { $("play").textContent = "❚❚"; tick(); });
-  video.addEventListener("pause", () => { $("play").textContent = "▶"; });
-  for (const event of ["timeupdate", "seeked"]) video.addEventListener(event, () => go(index(video.currentTime), true));
-} else { $("play").disabled = true; }
-document.addEventListener("keydown", (e) => {
-  if (e.target.tagName === "INPUT") return;
-  if (e.key === "ArrowRight") go(now + 1); else if (e.key === "ArrowLeft") go(now - 1); else return;
-  e.preventDefault();
-});
-
-// ---- decisions
-const segmentAt = (i) => D.said.find((s) => s.from <= i && i < s.to);
-function tell(s) {
-  const hint = $("hint");
-  hint.replaceChildren();
-  if (!s) return;
-  hint.append(el("b", s.text || "This policy gives no reason."));
-  for (const c of s.causes) hint.append(el("span", "  ·  " + c));
-}
-function track(label, spans, thin) {
-  const row = el("div", undefined, "track"), box = el("div", undefined, thin ? "segments thin" : "segments");
-  for (const s of spans) {
-    const b = el("button", thin ? "" : s.label);
-    b.type = "button";
-    b.style.left = (100 * s.from) / N + "%";
-    b.style.width = (100 * (s.to - s.from)) / N + "%";
-    b.style.background = s.color;
-    b.title = `${D.t[s.from].toFixed(1)} s: ${s.label}`;
-    b.setAttribute("aria-label", b.title);
-    b.addEventListener("click", (e) => { e.stopPropagation(); go(s.from); });
-    b.addEventListener("mouseenter", () => (s.reasons ? $("hint").replaceChildren(el("b", s.reasons)) : tell(segmentAt(s.from))));
-    box.append(b);
+// A time -> the frame, with a fraction where it lies between two.
+function frameAt(time) {
+  let low = 0, high = last;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (data.t[middle] <= time) low = middle;
+    else high = middle;
   }
-  box.addEventListener("click", (e) => {
-    const r = box.getBoundingClientRect();
-    go(Math.floor((N * (e.clientX - r.left)) / r.width));
-  });
-  box.append(el("div", undefined, "cursor"));
-  row.append(el("span", label), box);
-  $("lanes").append(row);
-}
-for (const [label, spans] of [["Speed", D.longitudinal], ["Steering", D.lateral]]) {
-  const kinds = [...new Set(spans.map((s) => s.label))].sort();
-  const shift = label === "Speed" ? 0 : 4;
-  track(label, spans.map((s) => ({ ...s, color: COLORS[(kinds.indexOf(s.label) + shift) % COLORS.length] })));
-}
-if (D.verdicts.length) track("Interventions", D.verdicts.map((v) => ({ ...v, color: v.label === "clip" ? "#e5a31a" : "#e5342b" })), true);
-for (const s of D.said) {
-  const item = el("li"), b = el("button"), words = el("div", s.text || "This policy gives no reason.");
-  b.type = "button";
-  if (s.causes.length) words.append(el("em", s.causes.join(" · ")));
-  b.append(el("span", D.t[s.from].toFixed(1) + " s"), words);
-  b.addEventListener("click", () => go(s.from));
-  item.append(b);
-  $("sentences").append(item);
-  s.item = item;
+  const span = data.t[high] - data.t[low];
+  return span > 0 ? low + clamp((time - data.t[low]) / span, 0, 1) : 0;
 }
 
-// ---- plots
-function plot(id, series, unit, symmetric) {
-  const canvas = $(id), caption = $("cap-" + id);
-  const all = series.flatMap((s) => s.values.filter((v) => v !== null));
-  let low = Math.min(0, ...all), high = Math.max(symmetric || 1, ...all);
-  if (symmetric) { high = Math.max(high, -low); low = -high; }
-  const seek = (e) => { const r = canvas.getBoundingClientRect(); go(Math.round(((N - 1) * (e.clientX - r.left - 44)) / (r.width - 52))); };
-  canvas.addEventListener("pointerdown", (e) => { canvas.setPointerCapture(e.pointerId); seek(e); });
-  canvas.addEventListener("pointermove", (e) => { if (e.buttons) seek(e); });
-  return () => {
-    const [g, w, h] = surface(canvas);
-    const X = (i) => 44 + ((w - 52) * i) / Math.max(1, N - 1), Y = (v) => h - 18 - ((h - 26) * (v - low)) / (high - low);
-    g.font = "11px system-ui, sans-serif";
-    g.fillStyle = css("--dim");
-    g.strokeStyle = css("--line");
-    g.textAlign = "right";
-    for (const v of ticks(low, high, 4)) {
-      g.beginPath(); g.moveTo(44, Y(v)); g.lineTo(w - 8, Y(v)); g.stroke();
-      g.fillText(+v.toFixed(3) + "", 38, Y(v) + 4);
+const runAt = (runs, frame) => runs.find((run) => run.from <= frame + 1e-6 && frame + 1e-6 < run.to);
+
+// ------------------------------------------------------------------- playback
+
+// The clock of the page: the video's where there is one, else its own.
+class Player {
+  constructor(video, second, moved) {
+    Object.assign(this, { video, second, moved, live: false, time: 0, playing: false, rate: 1, beat: null });
+    this.load(video, "video-source", () => { this.live = true; this.seek(this.time); }, () => { this.live = false; $("novideo").hidden = false; video.parentElement.hidden = true; });
+    this.load(second, "cameras-source", () => { $("second").hidden = false; }, () => { $("second").hidden = true; });
+    video.addEventListener("seeked", () => this.moved());
+    video.addEventListener("click", () => this.toggle());
+  }
+
+  load(video, id, ready, missing) {
+    const source = $(id);
+    video.addEventListener("loadedmetadata", ready, { once: true });
+    video.addEventListener("error", missing, { once: true });
+    if (!source) {
+      missing();
+      return;
     }
-    g.textAlign = "center";
-    for (const v of ticks(0, D.t[N - 1], 8)) g.fillText(v + (v ? "" : " s"), X(v / D.dt), h - 3);
-    for (const s of series) {
-      g.strokeStyle = s.color(); g.lineWidth = s.thin ? 1.5 : 2; g.setLineDash(s.thin ? [5, 4] : []);
-      g.beginPath();
-      let pen = false;
-      s.values.forEach((v, i) => { if (v === null) { pen = false; } else { pen ? g.lineTo(X(i), Y(v)) : g.moveTo(X(i), Y(v)); pen = true; } });
-      g.stroke();
+    if (source.dataset.file) video.src = source.dataset.file;
+    else {
+      const bytes = Uint8Array.from(atob(source.textContent), (letter) => letter.charCodeAt(0));
+      video.src = URL.createObjectURL(new Blob([bytes], { type: "video/mp4" }));
     }
-    g.setLineDash([]); g.lineWidth = 1; g.strokeStyle = css("--ink");
-    g.beginPath(); g.moveTo(X(now), 4); g.lineTo(X(now), h - 18); g.stroke();
-    caption.replaceChildren();
-    for (const s of series) {
-      const key = el("i");
-      key.style.background = s.color();
-      const v = s.values[now];
-      caption.append(key, el("span", s.name + " "), el("b", v === null ? "none" : v.toFixed(s.digits ?? 1)), el("span", " " + unit));
+  }
+
+  seek(time) {
+    this.time = clamp(time, 0, end);
+    // A little into the frame, so that rounding does not show the one before.
+    if (this.live) this.video.currentTime = Math.min(this.time + 0.002, Math.max(this.video.duration - 0.01, 0));
+    this.follow();
+    this.moved();
+  }
+
+  follow() {
+    const { second } = this;
+    if (!second.duration) return;
+    if (Math.abs(second.currentTime - this.time) > (this.playing ? 0.15 : 0.01)) second.currentTime = Math.min(this.time + 0.002, second.duration);
+  }
+
+  toggle() {
+    if (this.playing) this.pause();
+    else this.play();
+  }
+
+  play() {
+    if (this.time > end - 0.11) this.seek(0);
+    this.playing = true;
+    this.beat = null;
+    for (const video of [this.video, this.second]) {
+      video.playbackRate = this.rate;
+      if (video.duration) video.play().catch(() => this.pause());
     }
+    requestAnimationFrame((now) => this.tick(now));
+    this.moved();
+  }
+
+  pause() {
+    this.playing = false;
+    this.video.pause();
+    this.second.pause();
+    this.moved();
+  }
+
+  tick(now) {
+    if (!this.playing) return;
+    const passed = this.beat === null ? 0 : ((now - this.beat) / 1000) * this.rate;
+    this.beat = now;
+    const stopped = this.live && this.video.ended;
+    this.time = clamp(this.live && !stopped ? this.video.currentTime : this.time + passed, 0, end);
+    this.follow();
+    if (stopped || this.time >= end) {
+      this.time = end;
+      this.pause();
+      return;
+    }
+    this.moved();
+    requestAnimationFrame((next) => this.tick(next));
+  }
+}
+
+// ------------------------------------------------------------------ decisions
+
+function causeText(cause) {
+  const away = cause.distance === null ? "" : `, ${cause.distance.toFixed(cause.distance < 10 ? 1 : 0)} m`;
+  return { what: `${cause.kind}: ${cause.relation}`, more: `${cause.target.replace(":", " ")}${away}${cause.evident === null ? "" : `, evident since ${seconds(cause.evident)}`}` };
+}
+
+function tip(event, run, name, time) {
+  const box = $("tip"), said = runAt(data.said, frameAt(time));
+  box.replaceChildren(element("b", `${name}: ${run.label}`), element("p", `${seconds(data.t[run.from])} to ${seconds(data.t[run.to])}`, "soft"));
+  for (const reason of run.reasons ?? []) box.append(element("p", reason));
+  if (said && !run.reasons) {
+    box.append(element("p", said.text));
+    for (const cause of said.causes) {
+      const { what, more } = causeText(cause);
+      const row = box.appendChild(element("p", `• ${what} `));
+      row.append(element("span", `(${more})`, "soft"));
+    }
+  }
+  box.hidden = false;
+  const wide = box.offsetWidth, tall = box.offsetHeight;
+  box.style.left = `${clamp(event.clientX - wide / 2, 12, Math.max(12, innerWidth - wide - 12))}px`;
+  box.style.top = `${event.clientY - tall - 18 > 8 ? event.clientY - tall - 18 : event.clientY + 22}px`;
+}
+
+const segments = [], heads = [];
+
+function addRow(name, runs, thin) {
+  const row = $("rows").appendChild(element("div", undefined, "row"));
+  row.append(element("span", name));
+  const track = row.appendChild(element("div", undefined, thin ? "track thin" : "track"));
+  const timeAt = (event) => {
+    const box = track.getBoundingClientRect();
+    return clamp((event.clientX - box.left) / box.width, 0, 1) * end;
   };
+  for (const run of runs) {
+    if (run.label === null) continue;
+    const button = track.appendChild(element("button", thin ? undefined : run.label, "seg"));
+    button.type = "button";
+    button.setAttribute("aria-label", `${name} ${run.label}, from ${seconds(data.t[run.from])} to ${seconds(data.t[run.to])}${run.reasons?.length ? `: ${run.reasons.join("; ")}` : ""}`);
+    button.style.setProperty("--hue", hueOf(run.value));
+    button.style.left = `${(100 * data.t[run.from]) / end}%`;
+    button.style.width = `calc(${(100 * (data.t[run.to] - data.t[run.from])) / end}% - 1px)`;
+    button.style.minWidth = "2px";
+    button.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse") tip(event, run, name, timeAt(event)); });
+    button.addEventListener("pointerleave", () => { $("tip").hidden = true; });
+    button.addEventListener("click", (event) => {
+      player.seek(event.detail ? timeAt(event) : data.t[run.from]);
+      if (event.detail) tip(event, run, name, timeAt(event));
+      setTimeout(() => { $("tip").hidden = true; }, 2500);
+    });
+    segments.push({ button, run, thin });
+  }
+  heads.push(track.appendChild(element("i", undefined, "head")));
 }
-function ticks(low, high, count) {
-  const raw = Math.max(high - low, 1e-6) / count, power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((k) => k * power).find((s) => s >= raw);
-  const out = [];
-  for (let v = Math.ceil(low / step) * step; v <= high + 1e-9; v += step) out.push(+v.toFixed(6));
-  return out;
+
+function buildTimeline() {
+  const words = (runs) => runs.map((run) => ({ ...run, label: run.value }));
+  addRow("Longitudinal", words(data.longitudinal), false);
+  addRow("Lateral", words(data.lateral), false);
+  addRow("Verdict", data.verdicts.map(({ from, to, value: [action, reasons] }) => ({ from, to, value: action, reasons, label: VERDICTS[action] ?? action })), true);
+  const row = $("rows").appendChild(element("div", undefined, "row"));
+  row.append(element("span", ""));
+  const axis = row.appendChild(element("div", undefined, "axis"));
+  for (const value of ticks(0, end, innerWidth < 860 ? 4 : 10)) {
+    if (value > end * 0.985) continue;
+    const mark = axis.appendChild(element("span", value === 0 ? "0 s" : String(value)));
+    mark.style.left = `${(100 * value) / end}%`;
+    if (value === 0) mark.style.transform = "none";
+  }
+  axis.addEventListener("click", (event) => player.seek(((event.clientX - axis.getBoundingClientRect().left) / axis.clientWidth) * end));
 }
-function surface(canvas) {
-  const r = canvas.getBoundingClientRect(), k = window.devicePixelRatio || 1;
-  const w = Math.max(1, Math.round(r.width * k)), h = Math.max(1, Math.round(r.height * k));
-  if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
-  const g = canvas.getContext("2d");
-  g.setTransform(k, 0, 0, k, 0, 0);
-  g.clearRect(0, 0, r.width, r.height);
-  return [g, r.width, r.height];
+
+function fitLabels() {
+  for (const { button, thin } of segments) button.classList.toggle("small", thin || button.offsetWidth < 44);
 }
-const accent = () => css("--accent"), second = () => css("--second"), dim = () => css("--dim");
+
+const entries = data.said.map((said) => {
+  const button = element("button");
+  button.type = "button";
+  button.style.setProperty("--hue", hueOf(said.longitudinal ?? said.lateral));
+  button.append(element("time", seconds(data.t[said.from])), element("span", said.text));
+  button.addEventListener("click", () => player.seek(data.t[said.from]));
+  const item = $("list").appendChild(element("li"));
+  item.append(button);
+  return { said, button };
+});
+if (!entries.length) $("list").append(element("li", "This driver gave no reasons.", "notice"));
+
+function chip(word, detail) {
+  const made = element("span", detail ?? word, "chip");
+  made.style.setProperty("--hue", hueOf(word));
+  return made;
+}
+
+let shown;
+function showNow(frame) {
+  const said = runAt(data.said, frame), verdict = runAt(data.verdicts, frame)?.value;
+  const mark = JSON.stringify([said?.from, verdict]);
+  if (mark === shown) return said;
+  shown = mark;
+  $("sentence").textContent = said ? said.text : frame >= last ? "The drive is over." : "No reason given.";
+  const chips = [said?.longitudinal, said?.lateral].filter(Boolean).map((word) => chip(word));
+  if (verdict && verdict[0] !== "pass") chips.push(chip(verdict[0], `${VERDICTS[verdict[0]] ?? verdict[0]}${verdict[1].length ? `: ${verdict[1].join("; ")}` : ""}`));
+  $("chips").replaceChildren(...chips);
+  $("causes").replaceChildren(...(said?.causes ?? []).map((cause) => {
+    const { what, more } = causeText(cause), item = element("li"), words = element("span", `${what} `);
+    words.append(element("span", more, "soft"));
+    item.append(words);
+    return item;
+  }));
+  for (const entry of entries) {
+    const current = entry.said === said;
+    entry.button.setAttribute("aria-current", String(current));
+    if (!current) continue;
+    const list = $("list"), top = entry.button.offsetTop - list.offsetTop;
+    if (top < list.scrollTop || top + entry.button.offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = top - 60;
+  }
+  return said;
+}
+
+// -------------------------------------------------------------------- metrics
+
+const plain = (value) => {
+  const size = Math.abs(value);
+  return (Number.isInteger(value) ? String(value) : value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2)).replace("-", "−");
+};
+const units = (unit) => unit.replace("m/s2", "m/s²").replace("m/s3", "m/s³");
+
+for (const { name, value, unit, better } of data.metrics) {
+  const row = $("metrics").appendChild(element("tr"));
+  row.append(element("td", name));
+  const cell = row.appendChild(element("td", value === null ? "n/a" : `${plain(value)} `, "right"));
+  if (value === null) cell.classList.add("soft");
+  else cell.append(element("small", units(unit)));
+  row.append(element("td", { higher: "↑ higher", lower: "↓ lower" }[better] ?? ""));
+}
+if (!data.metrics.length) $("figures").hidden = true;
+
+// ---------------------------------------------------------------- all together
+
+const map = new DriveMap($("map"), data, pressed);
+const player = new Player($("video"), $("cameras"), update);
+let hovered = null;
+const seek = (time) => player.seek(time);
+const hover = (time) => {
+  hovered = time === null ? null : frameAt(time);
+  update();
+};
+const scaled = (values) => values.map((value) => (value === null ? null : value * data.speedFactor));
+const { ego } = data;
+const limits = ego.limit.some((value) => value !== null) ? [{ name: "limit ", values: scaled(ego.limit), color: "d6", dashed: true }] : [];
 const plots = [
-  plot("speed", [{ name: "speed", values: D.speed, color: accent }, { name: "limit", values: D.limit, color: dim, thin: true, digits: 0 }], D.unit),
-  plot("accel", [{ name: "forward", values: D.accel, color: accent, digits: 2 }, { name: "sideways, left positive", values: D.side, color: second, digits: 2 }], "m/s²", 2),
-  plot("steer", [{ name: "curvature, left positive", values: D.curvature, color: accent, digits: 4 }], "1/m", 0.02),
-];
+  { title: "Speed", unit: data.speedUnit, digits: 1, least: 10, lines: [{ name: "", values: scaled(ego.speed), color: "d1" }, ...limits] },
+  { title: "Longitudinal acceleration", unit: "m/s²", digits: 2, symmetric: true, least: 1, lines: [{ name: "", values: ego.along, color: "d2" }] },
+  { title: "Lateral acceleration", unit: "m/s², left positive", digits: 2, symmetric: true, least: 1, lines: [{ name: "", values: ego.side, color: "d3" }] },
+  { title: "Steering curvature", unit: "1/m, left positive", digits: 3, symmetric: true, least: 0.01, lines: [{ name: "", values: ego.curvature, color: "d7" }] },
+].map((what) => new Plot($("plots"), data, what, seek, hover));
 
-// ---- map
-const map = $("map"), view = { x: 0, y: 0, k: 1 };
-function bounds() {
-  let [a, b, c, d] = [Infinity, Infinity, -Infinity, -Infinity];
-  D.x.forEach((x, i) => { a = Math.min(a, x); c = Math.max(c, x); b = Math.min(b, D.y[i]); d = Math.max(d, D.y[i]); });
-  return [a, b, c, d];
-}
-function fit() {
-  const r = map.getBoundingClientRect(), [a, b, c, d] = bounds();
-  view.x = (a + c) / 2; view.y = (b + d) / 2;
-  view.k = Math.min(8, Math.max(0.2, 0.86 * Math.min(r.width / Math.max(c - a, 30), r.height / Math.max(d - b, 30))));
-}
-$("fit").addEventListener("click", () => { follow = false; fit(); draw(); });
-$("follow").addEventListener("click", () => { follow = true; view.k = 5; draw(); });
-map.addEventListener("wheel", (e) => { e.preventDefault(); view.k = Math.min(40, Math.max(0.1, view.k * Math.exp(-0.0015 * e.deltaY))); draw(); }, { passive: false });
-map.addEventListener("pointerdown", (e) => map.setPointerCapture(e.pointerId));
-map.addEventListener("pointermove", (e) => { if (e.buttons) { follow = false; view.x -= e.movementX / view.k; view.y += e.movementY / view.k; draw(); } });
-function path(g, line, X, Y) {
-  g.beginPath();
-  for (let i = 0; i < line.length; i += 2) i ? g.lineTo(X(line[i]), Y(line[i + 1])) : g.moveTo(X(line[i]), Y(line[i + 1]));
-}
-function box(g, x, y, yaw, length, width, X, Y) {
-  const c = Math.cos(yaw), s = Math.sin(yaw), a = length / 2, b = width / 2;
-  path(g, [[a, b], [-a, b], [-a, -b], [a, -b]].flatMap(([u, v]) => [x + c * u - s * v, y + s * u + c * v]), X, Y);
-  g.closePath(); g.fill();
-}
-function drawMap() {
-  const [g, w, h] = surface(map);
-  if (follow) { view.x = D.x[now]; view.y = D.y[now]; }
-  const X = (x) => w / 2 + (x - view.x) * view.k, Y = (y) => h / 2 - (y - view.y) * view.k;
-  g.fillStyle = css("--field"); g.fillRect(0, 0, w, h);
-  const fills = { d: css("--asphalt"), j: css("--junction"), w: css("--walk") };
-  for (const [kind, line] of D.lanes) { g.fillStyle = fills[kind]; path(g, line, X, Y); g.closePath(); g.fill(); }
-  g.lineCap = g.lineJoin = "round";
-  g.strokeStyle = "rgba(22,103,217,0.4)"; g.lineWidth = Math.max(3, 1.6 * view.k); path(g, D.route, X, Y); g.stroke();
-  g.lineWidth = Math.max(2.5, 0.7 * view.k);
-  for (let i = 1; i < N; i++) {
-    const u = Math.min(1, D.mps[i] / 12);
-    g.strokeStyle = `hsl(${Math.round(4 + 138 * u)} 68% 48%)`;
-    g.globalAlpha = i <= now ? 1 : 0.35;
-    g.beginPath(); g.moveTo(X(D.x[i - 1]), Y(D.y[i - 1])); g.lineTo(X(D.x[i]), Y(D.y[i])); g.stroke();
-  }
-  g.globalAlpha = 1;
-  for (const s of D.signals) {
-    let state = 0;
-    for (const [from, value] of s.states) if (from <= now) state = value;
-    if (!LIGHTS[state]) continue;
-    g.strokeStyle = g.fillStyle = LIGHTS[state]; g.lineWidth = Math.max(2, 0.5 * view.k);
-    for (const line of s.lines) { path(g, line, X, Y); g.stroke(); }
-    g.beginPath(); g.arc(X(s.x), Y(s.y), Math.max(2.5, 0.7 * view.k), 0, 7); g.fill();
-  }
-  g.fillStyle = css("--ink");
-  for (const [x, y, yaw, length, width] of D.agents[now]) box(g, x, y, yaw, Math.max(length, 4 / view.k), Math.max(width, 3 / view.k), X, Y);
-  g.fillStyle = css("--accent");
-  const c = Math.cos(D.yaw[now]), s = Math.sin(D.yaw[now]), k = D.ego[2];
-  box(g, D.x[now] + c * k, D.y[now] + s * k, D.yaw[now], Math.max(D.ego[0], 9 / view.k), Math.max(D.ego[1], 5 / view.k), X, Y);
+function pressed() {
+  $("whole").setAttribute("aria-pressed", String(!map.following && !map.touched));
+  $("follow").setAttribute("aria-pressed", String(map.following));
 }
 
-// ---- all of it
-function draw() {
-  $("seek").value = now;
-  $("clock").textContent = D.t[now].toFixed(1) + " s";
-  const s = segmentAt(now);
-  $("said").textContent = s ? s.text || "This policy gives no reason." : "";
-  for (const other of D.said) other.item.classList.toggle("now", other === s);
-  for (const cursor of document.querySelectorAll(".cursor")) cursor.style.left = `calc(${(100 * (now + 0.5)) / N}% - 1px)`;
-  drawMap();
-  for (const p of plots) p();
+function update() {
+  const frame = frameAt(player.time);
+  // Decisions hold from one frame to the next; the pictures of the map move between them.
+  const said = showNow(Math.floor(frame + 1e-3));
+  map.show(frame, new Set((said?.causes ?? []).map((cause) => cause.target)));
+  for (const plot of plots) plot.show(frame, hovered);
+  for (const head of heads) head.style.left = `${(100 * player.time) / end}%`;
+  for (const { button, run } of segments) button.classList.toggle("on", run.from <= frame + 1e-3 && frame + 1e-3 < run.to);
+  $("seek").value = player.time;
+  $("seek").setAttribute("aria-valuetext", seconds(player.time));
+  $("clock").textContent = `${player.time.toFixed(1)} / ${seconds(end)}`;
+  $("glyph").setAttribute("d", player.playing ? "M6.5 5h4v14h-4zM13.5 5h4v14h-4z" : "M7 4.5v15l12-7.5z");
+  $("play").setAttribute("aria-label", player.playing ? "Pause" : "Play");
 }
-window.addEventListener("resize", draw);
-window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-fit();
-go(Math.min(N - 1, Math.max(0, Math.round((parseFloat(location.hash.slice(1)) || 0) / D.dt))));
+
+function layout() {
+  map.resize();
+  for (const plot of plots) plot.resize();
+  fitLabels();
+}
+
+buildTimeline();
+$("key").append("0", element("i"), `${Math.round(map.top * data.speedFactor)} ${data.speedUnit}`);
+$("seek").max = end;
+$("seek").addEventListener("input", () => player.seek(Number($("seek").value)));
+$("play").addEventListener("click", () => player.toggle());
+$("rate").addEventListener("change", () => {
+  player.rate = player.video.playbackRate = player.second.playbackRate = Number($("rate").value);
+});
+for (const [id, act] of [["whole", () => map.fit()], ["follow", () => map.follow()], ["closer", () => map.zoom(1.5)], ["wider", () => map.zoom(1 / 1.5)]]) {
+  $(id).addEventListener("click", () => { act(); pressed(); });
+}
+document.addEventListener("keydown", (event) => {
+  if (event.target.closest("input, select, button") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const steps = { ArrowLeft: -0.1, ArrowRight: 0.1 };
+  if (event.key === " ") player.toggle();
+  else if (event.key in steps) player.seek(Math.round((player.time + steps[event.key]) * 10) / 10);
+  else return;
+  event.preventDefault();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  map.colors = null;
+  layout();
+});
+new ResizeObserver(layout).observe(document.body);
+const wanted = /^#t=(\d+(?:\.\d+)?)$/.exec(location.hash);
+player.seek(wanted ? Number(wanted[1]) : 0);
+layout();

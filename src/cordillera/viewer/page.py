@@ -15,6 +15,7 @@ from cordillera.types import MetricResult, RoadMap, Rollout
 from cordillera.viewer.page_data import ending, facts, page_data, title
 
 HERE = Path(__file__).parent
+SCRIPTS = ("page_map.js", "page_plots.js", "page.js")
 EMBED_BYTES = 25_000_000  # larger videos stay beside the page
 
 
@@ -36,7 +37,8 @@ def write_page(
         raise ValueError(f"{folder}: the rollout was driven on {rollout.scenario.map}, not on the map {road_map.name}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    script, style = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
+    script = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    style = (HERE / "page.css").read_text(encoding="utf-8")
     words, mood = ending(rollout)
     values = {
         "policy": _policy(script, style),
@@ -57,7 +59,7 @@ def write_page(
     text = re.sub(r"@@(\w+)@@", lambda match: values[match[1]], template)
     path = folder / "index.html"
     part = folder / ".index.html.part"
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(text.encode("utf-8", "replace"))  # file names may hold what UTF-8 cannot
     part.replace(path)
     return path
 
