@@ -1,8 +1,8 @@
 """Small roads made to order: "built:four_way,side=left,control=stop" -> a complete road map.
 
-Everything is built for right-hand traffic; left-hand roads are the exact mirror image (y -> -y). Kinds and their
-parameters are the dataclasses of `build_streets` and `build_junctions`; lengths are in m, speeds in km/h, angles in
-degrees.
+Everything is built for right-hand traffic; left-hand roads are the exact mirror image (y -> -y), save that who goes
+first follows the rules of the region. Kinds and their parameters are the dataclasses of `build_streets` and
+`build_junctions`; lengths are in m, speeds in km/h, angles in degrees.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def build_road(spec: str) -> RoadMap:
     """ "built:kind,key=value,..." -> the road map, named by the shortest text that builds it again."""
     kind, parameters = parse_road(spec)
     name = canonical(kind, parameters)
-    draft = KINDS[kind][1](parameters)
-    road_map = finish(draft.road_map(name, hashlib.sha256(name.encode()).hexdigest()))
+    road_map = KINDS[kind][1](parameters).road_map(name, hashlib.sha256(name.encode()).hexdigest())
+    road_map = finish(mirrored(road_map) if parameters.side == "left" else road_map)
     if getattr(parameters, "control", "") == "none":
         road_map = replace(road_map, conflicts=tuple(replace(c, yields=False) for c in road_map.conflicts))
-    return mirrored(road_map) if parameters.side == "left" else road_map
+    return road_map

@@ -13,6 +13,8 @@ from cordillera.world.build_shapes import Curve, fillet, offset_line
 from cordillera.world.build_spec import RoadSpec, limits
 from cordillera.world.build_streets import SIGN_ASIDE_M, speed_signs, two_way
 
+# right_priority: no signs, the rule of the region decides (right before left; left before right in Japan);
+# none: nobody yields by rule
 CONTROLS = ("signals", "stop", "give_way", "right_priority", "none")
 CROSSING_M = (1.0, 4.0)  # from the end of the junction, along the arm
 STOP_M = 5.0

@@ -131,14 +131,16 @@ def _places(net: Net, signal: Signal, lane: int, lines: list[Float]) -> Iterator
             yield at, line, s
     if found:
         return
-    before = _neighbours(net, lane, upstream=True)
-    if net.lanes["junction"][lane] >= 0 and before:
+    if net.lanes["junction"][lane] >= 0:
+        before = _neighbours(net, lane, upstream=True)
         for at in before:
             yield at, -1, float(net.lanes["length"][at])
+        if not before:
+            yield lane, -1, 0.0
         return
     s, _ = lane_project(net, lane, signal.xyz[0], signal.xyz[1])
     following = net.succ_idx[net.succ_ptr[lane] : net.succ_ptr[lane + 1]]
-    into_junction = net.lanes["junction"][lane] < 0 and bool(np.any(net.lanes["junction"][following] >= 0))
+    into_junction = bool(np.any(net.lanes["junction"][following] >= 0))
     yield lane, -1, float(net.lanes["length"][lane]) if into_junction else s
 
 
@@ -148,14 +150,22 @@ def _neighbours(net: Net, lane: int, upstream: bool) -> list[int]:
 
 
 def _crossed(net: Net, lane: int, line_xy: Float) -> list[tuple[int, float]]:
-    """Where a stop line for a lane lies: on the lane, else on each branch upstream, else downstream."""
+    """Where a stop line for a lane lies: on the lane, else on each branch upstream, else downstream.
+
+    A line at the end of a way over a junction stops nobody there; some files put it so.
+    """
+    inside = net.lanes["junction"][lane] >= 0
     s = _crossing_s(net, lane, line_xy)
+    if s is not None and inside and s > net.lanes["length"][lane] - ENTRY_M:
+        return []
     if s is not None and s > ENTRY_M:
         return [(lane, s)]
     found = _search(net, lane, line_xy, upstream=True, reach_m=UPSTREAM_M)
     if not found and s is not None:
         found = [(lane, s)]
-    return found or _search(net, lane, line_xy, upstream=False, reach_m=DOWNSTREAM_M)
+    if not found and not inside:
+        found = _search(net, lane, line_xy, upstream=False, reach_m=DOWNSTREAM_M)
+    return found
 
 
 def _search(net: Net, lane: int, line_xy: Float, upstream: bool, reach_m: float) -> list[tuple[int, float]]:
