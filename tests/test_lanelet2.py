@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import math
+import random
+import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -79,6 +82,19 @@ def test_rungs_keep_every_border_point_and_share_one_count():
     given, left_out, right_out = follow_centre(np.array([[0, 1, 0], [10, 1, 0.0]]), left, right)
     np.testing.assert_allclose(given[:, 1], 1.0)
     assert len(given) == len(left_out) == len(right_out) and left_out[:, 1].max() == 2.5
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_written_centre_line_is_kept(backwards):
+    s = Sketch()
+    left, right = s.way((0, 3), (50, 3)), s.way((0, 0), (50, 0))
+    line = [(0.0, 1.0), (25.0, 1.2), (50.0, 1.0)]
+    centre = s.way(*(line[::-1] if backwards else line))
+    members = [("left", "way", left), ("right", "way", right), ("centerline", "way", centre)]
+    s.relation(members, type="lanelet", subtype="road")
+    lane = read(s).lanes[0]
+    np.testing.assert_allclose(lane.center_xyz[:, :2], line)
+    np.testing.assert_allclose(lane.left_xyz[:, :2], [(0, 3), (25, 3), (50, 3)], atol=1e-9)
 
 
 @given(st.floats(-79, 83), st.floats(-179, 179))
@@ -355,6 +371,54 @@ def test_broken_files_name_the_place(text, parts):
         parse_lanelet2(text, "map", "map.osm")
     for part in parts:
         assert part in str(error.value)
+
+
+def test_a_node_without_local_coordinates_or_height_is_put_in_its_place():
+    data = gzip.decompress((BUNDLED / "virtual_left.osm.gz").read_bytes()).decode()
+    whole = parse_lanelet2(data, "whole")
+    holed = re.sub(
+        r'<tag k="local_x" v="[^"]*"/>\s*<tag k="local_y" v="[^"]*"/>\s*<tag k="ele"', '<tag k="ele"', data, count=9
+    )
+    holed = holed.replace('k="ele" v="100"', 'k="ele" v="high"', 3)
+    patched = parse_lanelet2(holed, "holed")
+    assert len(patched.assumptions) == len(whole.assumptions) + 3
+    for a, b in zip(whole.lanes, patched.lanes, strict=True):
+        np.testing.assert_allclose(a.center_xyz[[0, -1]], b.center_xyz[[0, -1]], atol=1e-4)
+
+
+def damaged(data: bytes, seed: int) -> bytes:
+    """A map with some of its elements, tags and references taken away or spoilt."""
+    draw = random.Random(seed)
+    root = ElementTree.fromstring(data)
+    share = draw.choice([0.002, 0.02, 0.1])
+    for element in list(root):
+        if draw.random() < 0.3 * share:
+            root.remove(element)
+        for child in list(element):
+            if draw.random() >= share:
+                continue
+            if child.tag == "tag" and draw.random() < 0.7:
+                child.set("v", draw.choice(["", "-1", "nan", "yes", "foo", "1e9"]))
+            elif child.tag == "member" and draw.random() < 0.4:
+                child.set("role", draw.choice(["left", "right", "refers", "", "centerline", "ref_line", "yield"]))
+            elif child.get("ref") and draw.random() < 0.5:
+                child.set("ref", draw.choice(["1", "120636", "xyz", child.get("ref", "")[::-1]]))
+            else:
+                element.remove(child)
+    return ElementTree.tostring(root)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_damaged_maps_are_read_or_refused_in_words(seed):
+    data = gzip.decompress((BUNDLED / "kashiwanoha.osm.gz").read_bytes())
+    try:
+        road_map = parse_lanelet2(damaged(data, seed), "damaged")
+    except Lanelet2Error as error:
+        assert "damaged" in str(error)
+        return
+    assert road_map.lanes
+    for lane in road_map.lanes:
+        assert np.isfinite([lane.center_xyz, lane.left_xyz, lane.right_xyz]).all() and lane.speed_limit_mps > 0.0
 
 
 def test_missing_and_damaged_files(tmp_path):

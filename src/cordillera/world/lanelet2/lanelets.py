@@ -14,6 +14,7 @@ from cordillera.world.lanelet2.tables import KINDS, against_of, kind_of, partici
 
 ONE_LINE = tuple[str, bool]  # way id, and whether it is read backwards
 SHORTEST_M = 1e-3
+LONGEST_M = 5000.0  # between two points of a border; more is a misplaced node
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,11 @@ def _border(osm: Osm, points: Points, relation: Relation, role: str) -> Border |
         ways, nodes = (*ways, (ref, back)), (*nodes, *(more[::-1] if back else more)[1:])
     if len(lines) > 1:
         osm.notes.add("border of several ways", "they were joined", f"lanelet {relation.id}")
-    if len(points.line(nodes)) < 2:
+    line = points.line(nodes)
+    if len(line) < 2:
         return "has fewer than two different points"
+    if np.hypot(*np.diff(line[:, :2], axis=0).T).max() > LONGEST_M:
+        return f"leaps by more than {LONGEST_M / 1000.0:.0f} km between two points"
     return Border(ways, nodes)
 
 

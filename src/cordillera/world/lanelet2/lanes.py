@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from cordillera.types import Lane, LaneKind
 from cordillera.world.lanelet2.lanelets import Border, Lanelet
 from cordillera.world.lanelet2.osm import Osm
@@ -98,8 +100,13 @@ def _lines(points: Points, courses: list[Course]) -> list[tuple]:
             out.append((center[::-1].copy(), right[::-1].copy(), left[::-1].copy()))
             continue
         left, right = points.line(course.left.nodes), points.line(course.right.nodes)
-        given = points.line(course.lanelet.center) if len(course.lanelet.center) > 1 else None
-        out.append(centre_of(left, right) if given is None else follow_centre(given, left, right))
+        given = points.line(course.lanelet.center) if len(course.lanelet.center) > 1 else left[:1]
+        if len(given) < 2:
+            out.append(centre_of(left, right))
+            continue
+        start = 0.5 * (left[0] + right[0])
+        backwards = np.linalg.norm(given[0] - start) > np.linalg.norm(given[-1] - start)
+        out.append(follow_centre(given[::-1] if backwards else given, left, right))
     return out
 
 

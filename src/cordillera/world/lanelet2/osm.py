@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 MAX_BYTES = 512 * 1024 * 1024  # uncompressed
 GZIP_MAGIC = b"\x1f\x8b"
+FARTHEST_M = 4e7  # around the Earth
 
 
 class Lanelet2Error(ValueError):
@@ -148,22 +149,34 @@ def _tags(element: ElementTree.Element) -> dict[str, str]:
 
 def _read_node(osm: Osm, element: ElementTree.Element) -> None:
     tags, place = _tags(element), f"node {element.get('id')}"
-    lat, lon = (_number(osm, element.get(name), name, place) for name in ("lat", "lon"))
-    x, y, ele = (_number(osm, tags.get(name), name, place) for name in ("local_x", "local_y", "ele"))
+    lat, lon = (_degrees(osm, element.get(name), name, place) for name in ("lat", "lon"))
+    x, y, ele = (_metres(osm, tags.get(name), name, place) for name in ("local_x", "local_y", "ele"))
     if not (math.isnan(lat) or -90.0 <= lat <= 90.0) or not (math.isnan(lon) or -360.0 <= lon <= 360.0):
         raise osm.broken(place, f"lat={lat:g}, lon={lon:g} is no place on Earth", "Write degrees.")
     osm.nodes[element.get("id", "")] = Node(element.get("id", ""), (lat, lon), (x, y), ele, tags)
 
 
-def _number(osm: Osm, text: str | None, name: str, place: str) -> float:
+def _degrees(osm: Osm, text: str | None, name: str, place: str) -> float:
     """A finite number, or NaN where the file has none; Lanelet2Error for a text that is no number."""
-    if text is None or not text.strip():
+    try:
+        value = float(text) if text and text.strip() else math.nan
+    except ValueError:
+        raise osm.broken(place, f"{name}={text!r} is not a number", "Write degrees as in 49.0123.") from None
+    return value if math.isfinite(value) else math.nan
+
+
+def _metres(osm: Osm, text: str | None, name: str, place: str) -> float:
+    """A tag's number of sensible size, or NaN where the file has none; a text that is none is noted."""
+    if not text:
         return math.nan
     try:
         value = float(text)
     except ValueError:
-        raise osm.broken(place, f"{name}={text!r} is not a number", "Write it as in 12.5.") from None
-    return value if math.isfinite(value) else math.nan
+        value = math.nan
+    if not abs(value) < FARTHEST_M:
+        osm.notes.add(f"{name} is no number of metres", "taken as missing", f"{place}, {text!r}")
+        return math.nan
+    return value
 
 
 def _read_way(osm: Osm, element: ElementTree.Element) -> None:

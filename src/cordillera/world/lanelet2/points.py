@@ -52,11 +52,13 @@ def place_points(osm: Osm) -> Points:
     if not (is_local | is_placed).all():
         node = nodes[int(np.argmin(is_local | is_placed))]
         raise osm.broken(f"node {node.id}", "has neither lat and lon nor local_x and local_y", "Add one of the pairs.")
+    if is_local.mean() >= 0.5 and (is_local & is_placed).any():
+        local, is_local = _completed(osm, local, lat_lon, is_local), np.ones(len(nodes), dtype=bool)
     if is_local.all():
         xy, origin = _local(osm, local, lat_lon[is_placed], is_placed)
     elif is_placed.all():
         if is_local.any():
-            osm.notes.add("local_x and local_y on a part of the nodes only", "lat and lon taken for all")
+            osm.notes.add("local_x and local_y on few nodes only", "lat and lon taken for all")
         xy, origin = _projected(lat_lon)
     else:
         node = nodes[int(np.argmin(is_local if is_local.mean() > is_placed.mean() else is_placed))]
@@ -74,6 +76,17 @@ def _projected(lat_lon: Float) -> tuple[Float, tuple[float, float]]:
     middle = np.round(0.5 * (low + high), 7)
     zone = utm_zone(*middle)
     return utm_of(lat_lon, zone) - utm_of(middle, zone), (float(middle[0]), float(middle[1]))
+
+
+def _completed(osm: Osm, local: Float, lat_lon: Float, is_local: Bool) -> Float:
+    """Local metres (N, 2), some missing, and degrees -> local metres of all, by the shift that the others show."""
+    if is_local.all():
+        return local
+    zone = utm_zone(*np.nanmean(lat_lon, axis=0))
+    utm = utm_of(lat_lon, zone)
+    shift = np.nanmedian(local - utm, axis=0)
+    osm.notes.add("local_x and local_y missing on single nodes", "taken from lat and lon")
+    return np.where(is_local[:, None], local, utm + shift)
 
 
 def _local(osm: Osm, local: Float, lat_lon: Float, is_placed: Bool) -> tuple[Float, tuple[float, float] | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cordillera.geometry import interpolate, project_to_polyline, resample
+from cordillera.geometry import arc_length, interpolate, project_to_polyline, resample
 from cordillera.types import Float, Lane, Signal, SignalKind, StopLine
 from cordillera.world.lanelet2.boxes import Boxes
 from cordillera.world.lanelet2.lanes import Course
@@ -121,17 +121,20 @@ def _stop_lines(osm: Osm, points: Points, elements: list[_Element], lanes: list[
 def _stopped(line: Float, lanes: list[Lane], boxes: Boxes) -> list[int]:
     """A stop line -> the driving lanes that it crosses; where it lies on a joint, the lane that ends there."""
     found = []
-    dense = resample(line[:, :2], 0.25)
+    points = resample(line[:, :2], max(0.25, float(arc_length(line[:, :2])[-1]) / 400.0))
     across = line[-1, :2] - line[0, :2]
     angle = math.atan2(across[1], across[0])
-    for index in boxes.near(dense, ON_LINE_M):
-        fine = resample(lanes[index].center_xyz[:, :2], 0.25)
-        gap = np.linalg.norm(fine[:, None] - dense[None], axis=-1).min(axis=1)
-        at = int(np.argmin(gap))
-        step = fine[min(at + 1, len(fine) - 1)] - fine[max(at - 1, 0)]
-        turned = abs(wrap(math.atan2(step[1], step[0]) - angle))
-        if gap[at] < ON_LINE_M and CROSSING_RAD < turned < math.pi - CROSSING_RAD:
-            found.append((index, 0.25 * at))
+    for index in boxes.near(points, ON_LINE_M):
+        center = lanes[index].center_xyz[:, :2]
+        start, step = center[:-1], np.diff(center, axis=0)
+        length = np.maximum(np.hypot(step[:, 0], step[:, 1]), 1e-9)
+        offset = points[:, None] - start
+        t = np.clip(np.einsum("pij,ij->pi", offset, step) / length**2, 0.0, 1.0)
+        gap = np.linalg.norm(offset - t[..., None] * step, axis=-1)
+        at, i = np.unravel_index(int(gap.argmin()), gap.shape)
+        turned = abs(wrap(math.atan2(step[i, 1], step[i, 0]) - angle))
+        if gap[at, i] < ON_LINE_M and CROSSING_RAD < turned < math.pi - CROSSING_RAD:
+            found.append((index, float(length[:i].sum() + t[at, i] * length[i])))
     names = {index for index, _ in found}
     return [i for i, s in found if s > ENTRY_M or not names.intersection(lanes[i].predecessors)]
 

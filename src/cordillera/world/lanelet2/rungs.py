@@ -65,7 +65,8 @@ def _feet(border: Float, center: Float, along: Float) -> Float:
     feet[0], feet[-1] = 0.0, whole
     apart = min(2.0 * CLOSE_M, 0.5 * whole / len(feet)) * np.arange(len(feet))
     feet = np.maximum.accumulate(feet - apart) + apart
-    return np.minimum.accumulate((np.minimum(feet, whole) - apart)[::-1])[::-1] + apart
+    feet = np.minimum.accumulate((np.minimum(feet, whole) - apart)[::-1])[::-1] + apart
+    return np.asarray(feet, dtype=np.float64)
 
 
 # --------------------------------------------------------------------- kernels
