@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cordillera.geometry import arc_length
 from cordillera.types import Conflict, Lane, LaneKind, LightState, RoadMap, Signal, SignalKind
 from cordillera.world.lights import LightTimes, compile_lights, light_groups, light_state
 from cordillera.world.maps import load_map
@@ -108,13 +109,15 @@ def test_no_two_conflicting_lanes_of_a_map_have_green_or_amber_together(name):
 
 
 def _movements(road_map, signal):
-    """The lanes of a light, and the first lanes behind them where others cross."""
-    conflicted = {c.lane for c in road_map.conflicts if c.kind != "diverge"}
-    lanes = set()
-    for lane in road_map.signals[signal].lanes:
+    """The lanes of a light and those that begin within 30 m behind them, up to the next light."""
+    lit = {i for s in road_map.signals if s.kind is SignalKind.TRAFFIC_LIGHT for i in s.lanes}
+    lanes, front = set(), [(lane, 0.0) for lane in road_map.signals[signal].lanes]
+    while front:
+        lane, gone = front.pop()
         lanes.add(lane)
-        if lane not in conflicted:
-            lanes.update(i for i in road_map.lanes[lane].successors)
+        after = [i for i in road_map.lanes[lane].successors if i not in lanes and i not in lit]
+        ends = [(i, gone + arc_length(road_map.lanes[i].center_xyz)[-1]) for i in after]
+        front += [(i, end) for i, end in ends if gone < 30.0]
     return lanes
 
 

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from cordillera.geometry import arc_length
 from cordillera.types import Float, Int, RoadMap, SignalKind
 from cordillera.world.chance import draw, pick
+
+REACH_M = 40.0  # from the lanes of a light to the start of the last lane that it guards
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ def compile_lights(road_map: RoadMap, seed: int, region: str = "") -> LightPlan:
     times = LightTimes.of_region(region or road_map.region)
     conflicts = _conflicts_by_lane(road_map)
     groups = light_groups(road_map)
-    moves = [_movements(road_map, conflicts, group) for group in groups]
+    lit = {lane for group in groups for i in group for lane in road_map.signals[i].lanes}
+    moves = [_movements(road_map, group, lit) for group in groups]
     rows = np.zeros((7, len(road_map.signals)), dtype=np.int64)
     rows[5:] = -1
     for number, junction in enumerate(_junctions(road_map, conflicts, groups, moves)):
@@ -170,15 +174,20 @@ def _conflicts_by_lane(road_map: RoadMap) -> dict[int, set[int]]:
     return found
 
 
-def _movements(road_map: RoadMap, conflicts: dict[int, set[int]], group: tuple[int, ...]) -> set[int]:
-    """A group -> the lanes on which its green lets traffic run: its own and, up to a conflict, what follows them."""
+def _movements(road_map: RoadMap, group: tuple[int, ...], lit: set[int]) -> set[int]:
+    """A group -> the lanes on which its green lets traffic run: its own and what follows, as far as a junction reaches.
+
+    Lanes in `lit` have lights; where they come after the group's own, those lights rule.
+    """
+    own = {lane for i in group for lane in road_map.signals[i].lanes}
     moves: set[int] = set()
-    front = [(lane, 0) for i in group for lane in road_map.signals[i].lanes]
+    front = [(lane, 0.0) for lane in sorted(own)]
     while front:
-        lane, depth = front.pop()
+        lane, gone = front.pop()
         moves.add(lane)
-        if lane not in conflicts and depth < 3:
-            front += [(follow, depth + 1) for follow in road_map.lanes[lane].successors if follow not in moves]
+        if gone < REACH_M:
+            after = [i for i in road_map.lanes[lane].successors if i not in moves and i not in lit]
+            front += [(i, gone + float(arc_length(road_map.lanes[i].center_xyz[:, :2])[-1])) for i in after]
     return moves
 
 

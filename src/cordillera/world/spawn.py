@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from cordillera.geometry import quat_from_yaw
+from cordillera.geometry import arc_length, quat_from_yaw
 from cordillera.types import EgoState, Float, LaneKind, Route, Scenario, VehicleSpec, Weather, WorldState
 from cordillera.world.chance import draw
 from cordillera.world.lights import compile_lights
@@ -21,6 +21,7 @@ from cordillera.world.world import on_ground
 
 CANDIDATES = 48  # starts that are weighed against each other
 MIN_WIDTH_M = 2.4
+EDGE_M = 5.0  # from the rear axle to the end of the road
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _choose(roads: Roads, seed: int, duration_s: float, config: SpawnConfig) -> 
         s = (0.1 + 0.6 * draw(seed, 71, attempt, 1)) * roads.length(lane)
         start = LanePosition(lane, s, 0.0)
         wanted = duration_s * 15.0 + 60.0
-        route = roads.wander(start, wanted, (seed * 1000 + attempt) % 2**63)
+        route = _off_the_edge(roads, roads.wander(start, wanted, (seed * 1000 + attempt) % 2**63))
         value = _interest(roads, route, caps, duration_s)
         if float(np.hypot(*np.diff(route.xyz[:, :2], axis=0).T).sum()) < config.min_route_m:
             continue
@@ -105,6 +106,18 @@ def _choose(roads: Roads, seed: int, duration_s: float, config: SpawnConfig) -> 
             f"its {len(lanes)} driving lanes end too soon or do not join"
         )
     return best[1], best[2]
+
+
+def _off_the_edge(roads: Roads, route: Route) -> Route:
+    """A route that runs to where the road ends -> the same, cut short so that a car that stops at its end is on it.
+
+    The end of a route is where the rear axle stops.
+    """
+    if roads.map.lanes[route.lanes[-1]].successors:
+        return route
+    along = arc_length(route.xyz)
+    keep = along < along[-1] - EDGE_M
+    return replace(route, xyz=route.xyz[keep]) if keep.sum() >= 2 else route
 
 
 def startable(roads: Roads) -> np.ndarray:
@@ -124,30 +137,36 @@ def startable(roads: Roads) -> np.ndarray:
     return np.array(free or good, dtype=np.int64)
 
 
+# what one of each is worth, and how many count
+WORTH = {"turn": (2.0, 2), "light": (1.5, 2), "stop": (1.0, 2), "give": (0.7, 2), "walk": (0.7, 2), "change": (0.5, 1)}
+WORTH_PER_M, WORTH_MAX_M = 0.005, 400.0  # of road not seen before
+WORTH_PER_S = -0.03  # of the time that is left when the route ends
+
+
 def _interest(roads: Roads, route: Route, caps: Float, duration_s: float) -> float:
     """How much there is to see on the part of a route that is driven in the time: the more kinds, the better."""
     net = roads.net
-    left_s, turns, lights, stops, gives, walks, changes, seen = duration_s, 0, 0, 0, 0, 0, 0, set()
-    repeated = 0
+    left_s, new_m, seen = duration_s, 0.0, set()
+    count = dict.fromkeys(WORTH, 0)
     for k, lane in enumerate(route.lanes):
-        mean = float(np.clip(caps[net.pt_ptr[lane] : net.pt_ptr[lane + 1]].mean(), 1.0, 20.0))
         row = net.lanes[lane]
+        mean = float(np.clip(caps[net.pt_ptr[lane] : net.pt_ptr[lane + 1]].mean(), 1.0, 20.0))
         left_s -= float(row["length"]) / mean
-        turns += row["turn"] != 0
-        for rule in net.regulations[net.reg_ptr[lane] : net.reg_ptr[lane + 1]]:
-            meant = rule["for_lane"] < 0 or rule["for_lane"] in route.lanes[k : k + 4]
-            lights += meant and rule["kind"] == LIGHT
-            stops += meant and rule["kind"] == STOP_SIGN
-            gives += meant and rule["kind"] == GIVE_WAY
-        gives += bool(net.conflicts["yields"][net.conf_ptr[lane] : net.conf_ptr[lane + 1]].any())
-        walks += int(net.cross_ptr[lane + 1] - net.cross_ptr[lane])
-        changes += k + 1 < len(route.lanes) and route.lanes[k + 1] in (row["left"], row["right"])
-        repeated += lane in seen
+        if lane not in seen:
+            new_m += float(row["length"])
+            count["turn"] += int(row["turn"] != 0)
+            for rule in net.regulations[net.reg_ptr[lane] : net.reg_ptr[lane + 1]]:
+                if rule["for_lane"] < 0 or rule["for_lane"] in route.lanes[k : k + 4]:
+                    kind = {LIGHT: "light", STOP_SIGN: "stop", GIVE_WAY: "give"}[int(rule["kind"])]
+                    count[kind] += 1
+            count["give"] += int(net.conflicts["yields"][net.conf_ptr[lane] : net.conf_ptr[lane + 1]].any())
+            count["walk"] += int(net.cross_ptr[lane + 1] - net.cross_ptr[lane])
+            count["change"] += int(k + 1 < len(route.lanes) and route.lanes[k + 1] in (row["left"], row["right"]))
         seen.add(lane)
         if left_s <= 0.0:
             break
-    kinds = sum(min(n, 2) for n in (turns, lights, stops, gives, walks, changes))
-    return kinds - 0.2 * max(left_s, 0.0) - 0.1 * repeated
+    kinds = sum(worth * min(count[kind], most) for kind, (worth, most) in WORTH.items())
+    return kinds + WORTH_PER_M * min(new_m, WORTH_MAX_M) + WORTH_PER_S * max(left_s, 0.0)
 
 
 def _ego_at(roads: Roads, start: LanePosition, route: Route) -> EgoState:
@@ -157,7 +176,23 @@ def _ego_at(roads: Roads, start: LanePosition, route: Route) -> EgoState:
     limit = roads.speed_limit(start.lane, start.s_m)
     limit = limit if 0.1 < limit < 100.0 else DEFAULT_LIMIT_MPS
     bend = max(abs(roads.curvature(start.lane, start.s_m + d)) for d in (0.0, 5.0, 10.0, 15.0))
-    room = math.sqrt(2.0 * 1.5 * max(roads.length(start.lane) - start.s_m, 1.0))
+    room = math.sqrt(2.0 * 1.2 * max(_first_wait(roads, route.lanes, start.s_m) - 8.0, 0.5))
     speed = min(0.8 * limit, math.sqrt(1.5 / max(bend, 1e-6)), room, 10.0)
     ego = EgoState(0, route.xyz[0].copy(), quat_from_yaw(yaw), np.array([speed, 0.0, 0.0]))
     return on_ground(roads, ego)
+
+
+def _first_wait(roads: Roads, lanes: tuple[int, ...], start_s: float) -> float:
+    """Metres from the start to the first line, crossing or conflict on the route, or to its end."""
+    gone = -start_s
+    for k, lane in enumerate(lanes):
+        places = [rule.s_m for rule in roads.regulations(lane)] + [a for _, a, _ in roads.crossings_on(lane)]
+        places += [c.s_m[0] for c in roads.conflicts_of(lane) if c.kind != "diverge"]
+        ahead = [gone + s for s in places if gone + s > 0.0]
+        if ahead:
+            return min(ahead)
+        if k + 1 < len(lanes) and lanes[k + 1] in roads.map.lanes[lane].successors:
+            gone += roads.length(lane)
+        if gone > 150.0:
+            break
+    return max(gone, 10.0)
