@@ -133,6 +133,11 @@ def test_lines_with_repeated_points_and_kinks_are_tolerated():
 # ----------------------------------------------------------------- nearest lane
 
 
+def cost_of(net, i: int, x: float, y: float, yaw: float, use_yaw: bool) -> tuple[float, float]:
+    both_ways = net.lanes["bidirectional"][net.points["lane"][i]]
+    return _segment_cost(net.points, i, both_ways, x, y, math.nan, math.cos(yaw), math.sin(yaw), use_yaw, math.inf)
+
+
 @pytest.mark.parametrize("name", sorted(MAPS))
 def test_nearest_lane_is_the_cheapest_of_all_segments(name):
     roads, rng = MAPS[name], np.random.default_rng(0)
@@ -141,12 +146,7 @@ def test_nearest_lane_is_the_cheapest_of_all_segments(name):
     for x, y, lane_yaw in near_road(roads, rng, 25, 9.0):
         for use_yaw in (False, True):
             yaw = lane_yaw + rng.normal(0.0, 1.0)
-            costs = np.array(
-                [
-                    _segment_cost(net, i, x, y, math.nan, math.cos(yaw), math.sin(yaw), use_yaw)
-                    for i in segments.tolist()
-                ]
-            )
+            costs = np.array([cost_of(net, i, x, y, yaw, use_yaw) for i in segments.tolist()])
             costs[costs[:, 1] > 10.0, 0] = np.inf
             lane, s, _, distance = find_lane(net, x, y, math.nan, yaw, use_yaw, 10.0)
             if not np.isfinite(costs[:, 0]).any():
@@ -381,6 +381,8 @@ def test_lane_changes_take_the_room_there_is():
     moving = line[(lateral < -0.02) & (lateral > -3.48), 0]
     assert 40.0 < np.ptp(moving) < 65.0  # 4.5 s at 50 km/h, its ends hardly visible
     assert moving.mean() == pytest.approx(150.0, abs=1.5)
+    assert np.diff(lateral).max() < 1e-3
+    assert np.abs(np.diff(lateral)).max() < 1.875 * 3.5 / 62.5 + 0.002  # the steepest slope of the quintic
     short = road.route_line((0, 1), 140.0, 160.0)
     assert short[0, 1] == pytest.approx(-1.75)
     assert short[-1, 1] == pytest.approx(-5.25)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from cordillera.types import Bool, Float, Int
-from cordillera.world.roads_net import GAP_CELL_M, GAP_STRIDE, Net
+from cordillera.world.roads_net import GAP_CELL_M, GAP_STRIDE, Net, Table
 
 SEAM_M = 0.05  # lanes that touch may leave slits of this half width: links join within 10 cm
 
@@ -23,28 +23,33 @@ def _edge_gap2(x: float, y: float, ax: float, ay: float, bx: float, by: float) -
 
 
 @njit(cache=True)
-def _in_segment(net: Net, i: int, x: float, y: float, slack: float) -> bool:
+def _in_segment(points: Table, i: int, x: float, y: float, slack: float) -> bool:
     """Segment, point -> whether it lies between the borders of the segment (even-odd) or within `slack` of them."""
-    inside = False
-    near = False
-    for edge in range(4):  # left i -> left i+1 -> right i+1 -> right i
-        if edge == 0:
-            ax, ay = net.points[i].left_x, net.points[i].left_y
-            bx, by = net.points[i + 1].left_x, net.points[i + 1].left_y
-        elif edge == 1:
-            ax, ay = net.points[i + 1].left_x, net.points[i + 1].left_y
-            bx, by = net.points[i + 1].right_x, net.points[i + 1].right_y
-        elif edge == 2:
-            ax, ay = net.points[i + 1].right_x, net.points[i + 1].right_y
-            bx, by = net.points[i].right_x, net.points[i].right_y
-        else:
-            ax, ay = net.points[i].right_x, net.points[i].right_y
-            bx, by = net.points[i].left_x, net.points[i].left_y
-        if (ay > y) != (by > y) and x < ax + (y - ay) / (by - ay) * (bx - ax):
-            inside = not inside
-        if slack > 0.0 and _edge_gap2(x, y, ax, ay, bx, by) <= slack * slack:
-            near = True
-    return inside or near
+    a, b = points[i], points[i + 1]
+    if (
+        x < min(min(a.left_x, b.left_x), min(a.right_x, b.right_x)) - slack
+        or x > max(max(a.left_x, b.left_x), max(a.right_x, b.right_x)) + slack
+        or y < min(min(a.left_y, b.left_y), min(a.right_y, b.right_y)) - slack
+        or y > max(max(a.left_y, b.left_y), max(a.right_y, b.right_y)) + slack
+    ):
+        return False
+    inside = _crosses(x, y, a.left_x, a.left_y, b.left_x, b.left_y)
+    inside ^= _crosses(x, y, b.left_x, b.left_y, b.right_x, b.right_y)
+    inside ^= _crosses(x, y, b.right_x, b.right_y, a.right_x, a.right_y)
+    inside ^= _crosses(x, y, a.right_x, a.right_y, a.left_x, a.left_y)
+    if inside or slack <= 0.0:
+        return inside
+    gap2 = _edge_gap2(x, y, a.left_x, a.left_y, b.left_x, b.left_y)
+    gap2 = min(gap2, _edge_gap2(x, y, b.left_x, b.left_y, b.right_x, b.right_y))
+    gap2 = min(gap2, _edge_gap2(x, y, b.right_x, b.right_y, a.right_x, a.right_y))
+    gap2 = min(gap2, _edge_gap2(x, y, a.right_x, a.right_y, a.left_x, a.left_y))
+    return gap2 <= slack * slack
+
+
+@njit(cache=True)
+def _crosses(x: float, y: float, ax: float, ay: float, bx: float, by: float) -> bool:
+    """Point, edge -> whether a ray from the point towards +x crosses the edge."""
+    return (ay > y) != (by > y) and x < ax + (y - ay) / (by - ay) * (bx - ax)
 
 
 @njit(cache=True)
@@ -65,11 +70,11 @@ def is_drivable(net: Net, x: float, y: float) -> bool:
     if cell < 0:
         return False
     for k in range(net.cell_ptr[cell], net.cell_ptr[cell + 1]):
-        if _in_segment(net, net.cell_seg[k], x, y, SEAM_M):
+        if _in_segment(net.points, net.cell_seg[k], x, y, SEAM_M):
             return True
     for k in range(net.rest_ptr[cell], net.rest_ptr[cell + 1]):
         segment = net.rest_seg[k]
-        if net.lanes[net.points[segment].lane].drivable and _in_segment(net, segment, x, y, SEAM_M):
+        if net.lanes[net.points[segment].lane].drivable and _in_segment(net.points, segment, x, y, SEAM_M):
             return True
     return _in_gap(net, x, y)
 
@@ -113,11 +118,11 @@ def lanes_holding(net: Net, x: float, y: float, out: Int) -> int:
     previous = -1
     for k in range(routable + net.rest_ptr[cell + 1] - net.rest_ptr[cell]):
         if k < routable:
-            segment = net.cell_seg[net.cell_ptr[cell] + k]
+            segment = int(net.cell_seg[net.cell_ptr[cell] + k])
         else:
-            segment = net.rest_seg[net.rest_ptr[cell] + k - routable]
+            segment = int(net.rest_seg[net.rest_ptr[cell] + k - routable])
         lane = net.points[segment].lane  # segments ascend, so those of a lane are neighbours
-        if lane != previous and count < len(out) and _in_segment(net, segment, x, y, 0.0):
+        if lane != previous and count < len(out) and _in_segment(net.points, segment, x, y, 0.0):
             out[count] = lane
             count += 1
             previous = lane

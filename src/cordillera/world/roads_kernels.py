@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from cordillera.types import Float, Int
-from cordillera.world.roads_net import Net
+from cordillera.world.roads_net import Net, Table
 
 CURVATURE_REACH_M = 2.0
 LATERAL_WEIGHT = 0.1  # m a metre off the centre line, inside the lane
@@ -41,13 +41,13 @@ def _segment_at(net: Net, lane: int, s: float) -> tuple[int, float]:
 
 
 @njit(cache=True)
-def _direction(net: Net, i: int, t: float) -> tuple[float, float]:
+def _direction(points: Table, i: int, t: float) -> tuple[float, float]:
     """Segment and fraction -> unit direction of travel."""
-    tx = (1.0 - t) * net.points[i].along_x + t * net.points[i + 1].along_x
-    ty = (1.0 - t) * net.points[i].along_y + t * net.points[i + 1].along_y
+    tx = (1.0 - t) * points[i].along_x + t * points[i + 1].along_x
+    ty = (1.0 - t) * points[i].along_y + t * points[i + 1].along_y
     norm = math.sqrt(tx * tx + ty * ty)
     if norm < 1e-9:  # a lane that turns back on the spot
-        return net.points[i].along_x, net.points[i].along_y
+        return points[i].along_x, points[i].along_y
     return tx / norm, ty / norm
 
 
@@ -55,7 +55,7 @@ def _direction(net: Net, i: int, t: float) -> tuple[float, float]:
 def lane_offset_point(net: Net, lane: int, s: float, lateral: float) -> tuple[float, float, float, float]:
     """Lane, arc length (clamped), offset to the left in m -> x, y, z, yaw; the inverse of `lane_project`."""
     i, t = _segment_at(net, lane, s)
-    tx, ty = _direction(net, i, t)
+    tx, ty = _direction(net.points, i, t)
     x = net.points[i].x + t * (net.points[i + 1].x - net.points[i].x) - lateral * ty
     y = net.points[i].y + t * (net.points[i + 1].y - net.points[i].y) + lateral * tx
     z = net.points[i].z + t * (net.points[i + 1].z - net.points[i].z)
@@ -84,9 +84,9 @@ def lane_curvature(net: Net, lane: int, s: float) -> float:
     if s1 - s0 < 1e-6:
         return 0.0
     i, t = _segment_at(net, lane, s0)
-    ax, ay = _direction(net, i, t)
+    ax, ay = _direction(net.points, i, t)
     j, u = _segment_at(net, lane, s1)
-    bx, by = _direction(net, j, u)
+    bx, by = _direction(net.points, j, u)
     return math.atan2(ax * by - ay * bx, ax * bx + ay * by) / (s1 - s0)
 
 
@@ -103,19 +103,16 @@ def speed_limit_at(net: Net, lane: int, s: float) -> float:
 
 
 @njit(cache=True)
-def _project_on(net: Net, lane: int, i: int, x: float, y: float) -> tuple[float, float]:
-    """Lane, a segment of it near the foot, point -> s, lateral. Solves (p - c(t)) . direction(t) = 0, a quadratic."""
-    first, last = net.pt_ptr[lane], net.pt_ptr[lane + 1] - 2
+def _project_on(points: Table, first: int, last: int, i: int, x: float, y: float) -> tuple[float, float]:
+    """First and last segment of a lane, one near the foot, point -> s, lateral.
+
+    Solves (p - c(t)) . direction(t) = 0, a quadratic in the fraction t.
+    """
     came, t = 0, 0.0
     for _ in range(last - first + 2):
-        qx, qy = x - net.points[i].x, y - net.points[i].y
-        ax, ay, bx, by = (
-            net.points[i].along_x,
-            net.points[i].along_y,
-            net.points[i + 1].along_x,
-            net.points[i + 1].along_y,
-        )
-        dx, dy = net.points[i + 1].x - net.points[i].x, net.points[i + 1].y - net.points[i].y
+        qx, qy = x - points[i].x, y - points[i].y
+        ax, ay, bx, by = points[i].along_x, points[i].along_y, points[i + 1].along_x, points[i + 1].along_y
+        dx, dy = points[i + 1].x - points[i].x, points[i + 1].y - points[i].y
         before = qx * ax + qy * ay
         after = (qx - dx) * bx + (qy - dy) * by
         if before < 0.0:
@@ -136,17 +133,17 @@ def _project_on(net: Net, lane: int, i: int, x: float, y: float) -> tuple[float,
             root = -b + math.sqrt(max(0.0, b * b - 4.0 * a * before))
             t = min(1.0, max(0.0, 2.0 * before / root)) if root > 1e-15 else 0.0
             break
-    tx, ty = _direction(net, i, t)
-    qx = x - net.points[i].x - t * (net.points[i + 1].x - net.points[i].x)
-    qy = y - net.points[i].y - t * (net.points[i + 1].y - net.points[i].y)
-    return net.points[i].s + t * (net.points[i + 1].s - net.points[i].s), tx * qy - ty * qx
+    tx, ty = _direction(points, i, t)
+    qx = x - points[i].x - t * (points[i + 1].x - points[i].x)
+    qy = y - points[i].y - t * (points[i + 1].y - points[i].y)
+    return points[i].s + t * (points[i + 1].s - points[i].s), tx * qy - ty * qx
 
 
 @njit(cache=True)
-def _segment_fraction(net: Net, i: int, x: float, y: float) -> tuple[float, float, float]:
+def _segment_fraction(points: Table, i: int, x: float, y: float) -> tuple[float, float, float]:
     """Segment, point -> fraction of the nearest point on it (clamped), and the gap from there to the point."""
-    dx, dy = net.points[i + 1].x - net.points[i].x, net.points[i + 1].y - net.points[i].y
-    qx, qy = x - net.points[i].x, y - net.points[i].y
+    dx, dy = points[i + 1].x - points[i].x, points[i + 1].y - points[i].y
+    qx, qy = x - points[i].x, y - points[i].y
     norm2 = dx * dx + dy * dy
     t = min(1.0, max(0.0, (qx * dx + qy * dy) / norm2)) if norm2 > 0.0 else 0.0
     return t, qx - t * dx, qy - t * dy
@@ -157,18 +154,18 @@ def lane_project(net: Net, lane: int, x: float, y: float) -> tuple[float, float]
     """Lane, point -> arc length of its foot on the centre line (nearest one, clamped), offset to the left."""
     best, nearest = net.pt_ptr[lane], np.inf
     for i in range(net.pt_ptr[lane], net.pt_ptr[lane + 1] - 1):
-        _, gx, gy = _segment_fraction(net, i, x, y)
+        _, gx, gy = _segment_fraction(net.points, i, x, y)
         gap = gx * gx + gy * gy
         if gap < nearest:
             best, nearest = i, gap
-    return _project_on(net, lane, best, x, y)
+    return _project_on(net.points, net.pt_ptr[lane], net.pt_ptr[lane + 1] - 2, best, x, y)
 
 
 @njit(cache=True)
 def lane_project_near(net: Net, lane: int, x: float, y: float, s_hint: float) -> tuple[float, float]:
     """As `lane_project`, but searched from `s_hint` downhill: for what moves little between two calls."""
     i, _ = _segment_at(net, lane, s_hint)
-    return _project_on(net, lane, i, x, y)
+    return _project_on(net.points, net.pt_ptr[lane], net.pt_ptr[lane + 1] - 2, i, x, y)
 
 
 # ---------------------------------------------------------------- nearest lane
@@ -176,32 +173,32 @@ def lane_project_near(net: Net, lane: int, x: float, y: float, s_hint: float) ->
 
 @njit(cache=True)
 def _segment_cost(
-    net: Net, i: int, x: float, y: float, z: float, cos_yaw: float, sin_yaw: float, use_yaw: bool
-) -> tuple[float, float]:
-    """Segment, pose (z NaN: any level) -> cost in m of taking its lane, distance to its centre line."""
-    t, gx, gy = _segment_fraction(net, i, x, y)
-    tx, ty = _direction(net, i, t)
-    lateral = tx * gy - ty * gx
-    if lateral > 0.0:
-        half = (1.0 - t) * net.points[i].half_left + t * net.points[i + 1].half_left
-    else:
-        half = (1.0 - t) * net.points[i].half_right + t * net.points[i + 1].half_right
+    points: Table, i: int, bidirectional: int, x: float, y: float, z: float,
+    cos_yaw: float, sin_yaw: float, use_yaw: bool, worst: float,
+) -> tuple[float, float]:  # fmt: skip
+    """Segment, pose (z NaN: any level) -> cost in m of taking its lane (inf if above `worst`), distance to its line."""
+    t, gx, gy = _segment_fraction(points, i, x, y)
+    distance = math.sqrt(gx * gx + gy * gy)
+    a, b = points[i], points[i + 1]
+    if distance - max(max(a.half_left, b.half_left), max(a.half_right, b.half_right)) > worst:
+        return np.inf, distance
+    tx, ty = _direction(points, i, t)
+    lateral, ahead = tx * gy - ty * gx, tx * gx + ty * gy
+    if 0.0 < t < 1.0:  # between its ends the gap stands square to the segment, if not to the direction at t
+        lateral, ahead = math.copysign(distance, lateral), 0.0
+    half = (1.0 - t) * a.half_left + t * b.half_left if lateral > 0.0 else (1.0 - t) * a.half_right + t * b.half_right
     beyond = max(0.0, abs(lateral) - half)
-    ahead = tx * gx + ty * gy
-    if 0.0 < t < 1.0:  # between its ends the gap has no part along the lane, but for the turn of the heading
-        ahead = 0.0
     cost = math.sqrt(beyond * beyond + ahead * ahead) + LATERAL_WEIGHT * abs(lateral)
     if use_yaw:
         alignment = tx * cos_yaw + ty * sin_yaw
-        if net.lanes[net.points[i].lane].bidirectional:
+        if bidirectional == 1:
             alignment = abs(alignment)
         cost += HEADING_WEIGHT_M * (1.0 - alignment)
         if alignment < 0.0:
             cost += AGAINST_M
     if not math.isnan(z):
-        level = net.points[i].z + t * (net.points[i + 1].z - net.points[i].z)
-        cost += LEVEL_WEIGHT * max(0.0, abs(z - level) - LEVEL_FREE_M)
-    return cost, math.sqrt(gx * gx + gy * gy)
+        cost += LEVEL_WEIGHT * max(0.0, abs(z - a.z - t * (b.z - a.z)) - LEVEL_FREE_M)
+    return cost, distance
 
 
 @njit(cache=True)
@@ -216,6 +213,7 @@ def find_lane(
     """
     if not (math.isfinite(x) and math.isfinite(y)):
         return -1, 0.0, 0.0, np.inf
+    points, lanes = net.points, net.lanes
     cell, columns, lines = net.grid[2], int(net.grid[3]), int(net.grid[4])
     ci, cj = math.floor((x - net.grid[0]) / cell), math.floor((y - net.grid[1]) / cell)
     cos_yaw, sin_yaw = math.cos(yaw), math.sin(yaw)
@@ -233,15 +231,17 @@ def find_lane(
                 row = j * columns + i
                 for k in range(net.cell_ptr[row], net.cell_ptr[row + 1]):
                     segment = net.cell_seg[k]
-                    cost, distance = _segment_cost(net, segment, x, y, z, cos_yaw, sin_yaw, use_yaw)
-                    lane = net.points[segment].lane
+                    lane = points[segment].lane
+                    cost, distance = _segment_cost(
+                        points, segment, lanes[lane].bidirectional, x, y, z, cos_yaw, sin_yaw, use_yaw, best_cost
+                    )
                     if distance <= max_distance and (cost < best_cost or (cost == best_cost and lane < best_lane)):
                         best, best_lane, best_cost, best_distance = segment, lane, cost, distance
         if best_cost <= margin + ring * cell:
             break
     if best < 0:
         return -1, 0.0, 0.0, np.inf
-    s, lateral = _project_on(net, best_lane, best, x, y)
+    s, lateral = _project_on(points, net.pt_ptr[best_lane], net.pt_ptr[best_lane + 1] - 2, best, x, y)
     return best_lane, s, lateral, best_distance
 
 
