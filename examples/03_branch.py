@@ -21,8 +21,8 @@ def named(step: Step) -> str:
     return trace.causes[0].target if trace and trace.longitudinal is Longitudinal.FOLLOW_LEAD else ""
 
 
-whole = drive(make_scenario("karlsruhe", seed=0, duration_s=20.0))
-moment = next(step for step in whole.steps if named(step).startswith("agent:"))
+drives = (drive(make_scenario("karlsruhe", seed=seed, duration_s=20.0)) for seed in range(20))
+whole, moment = next((d, step) for d in drives for step in d.steps if named(step).startswith("agent:"))
 cause = int(named(moment).removeprefix("agent:"))
 print(f"{moment.state.t_us * 1e-6:.1f} s: {moment.output.decision.reasoning.text}")
 
