@@ -98,7 +98,7 @@ def red_lights(rollout: Rollout, road_map: RoadMap) -> MetricResult:
     """How many stop lines the ego's front crossed while their light showed red."""
     roads = compile_map(road_map)
     run = {
-        rule.signal
+        (rule.signal, k)
         for rule, k, states in _passed(rollout, roads, SignalKind.TRAFFIC_LIGHT)
         if states[k].signals[rule.signal] in (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
     }
@@ -108,7 +108,7 @@ def red_lights(rollout: Rollout, road_map: RoadMap) -> MetricResult:
 def stop_signs(rollout: Rollout, road_map: RoadMap) -> MetricResult:
     """How many stop lines of stop signs the ego crossed without having stood before them; lights that work overrule."""
     roads = compile_map(road_map)
-    run = 0
+    run = set()
     for rule, k, states in _passed(rollout, roads, SignalKind.STOP):
         lit = any(
             other.kind is SignalKind.TRAFFIC_LIGHT and states[k].signals[other.signal] != LightState.OFF
@@ -118,8 +118,9 @@ def stop_signs(rollout: Rollout, road_map: RoadMap) -> MetricResult:
             state.ego.speed_mps < SIGN_SPEED_MPS and _before_line(rollout, roads, rule, state.ego)[0] < SIGN_REACH_M
             for state in states[max(k - 300, 0) : k + 1]
         )
-        run += not lit and not stood
-    return _result("stop signs run", run, "", "lower")
+        if not lit and not stood:
+            run.add((rule.signal, k))
+    return _result("stop signs run", len(run), "", "lower")
 
 
 def _passed(

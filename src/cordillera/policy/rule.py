@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cordillera.policy.rule_change import waiting_for
 from cordillera.policy.rule_lateral import manoeuvre, poses
 from cordillera.policy.rule_line import SPACING_M
 from cordillera.policy.rule_path import path_of
@@ -54,14 +55,16 @@ class RuleExpert:
         speed = self.config.speed
         path = path_of(truth.map, truth.route, speed.side_mps2, speed.curve_brake_mps2)
         scene = look(observation, truth, path, self.config.vehicle)
-        constraints, profile = self.plan(scene)
+        waiting = waiting_for(scene)
+        constraints, profile = self.plan(scene, waiting.constraints if waiting else ())
         trace = self._explain(scene, constraints, profile)
         latency = (time.perf_counter() - started) * 1e3
-        return Decision(poses(scene, profile.s_m), (), trace, self.name, latency)
+        return Decision(poses(scene, profile.s_m, waiting.change if waiting else None), (), trace, self.name, latency)
 
-    def plan(self, scene: Scene) -> tuple[tuple[Constraint, ...], Profile]:
-        """A scene -> all constraints, and the speed profile that heeds them."""
+    def plan(self, scene: Scene, gaps: tuple[Constraint, ...]) -> tuple[tuple[Constraint, ...], Profile]:
+        """A scene, and what a lane change waits for -> all constraints, and the speed profile that heeds them."""
         fixed = [
+            *gaps,
             *light_constraints(scene), *sign_constraints(scene), *end_constraint(scene), *people_constraints(scene),
             *lead_constraints(scene),
         ]  # fmt: skip

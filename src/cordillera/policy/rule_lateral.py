@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from cordillera.kinematics import plan_of
+from cordillera.policy.rule_change import stay
 from cordillera.policy.rule_line import SPACING_M
-from cordillera.policy.rule_path import Stretch
+from cordillera.policy.rule_path import Change, Stretch
 from cordillera.policy.rule_scene import Scene
 from cordillera.types import Cause, Float, Lateral, Trajectory
 
@@ -16,14 +17,17 @@ APPROACH_S = 2.2  # time in which an offset from the path is made good
 APPROACH_MIN_M, APPROACH_MAX_M = 7.0, 35.0
 
 
-def poses(scene: Scene, s_m: Float) -> Trajectory:
+def poses(scene: Scene, s_m: Float, wait: Change | None = None) -> Trajectory:
     """Stations of the rear axle after each tick (64,) -> the plan in the rig frame of now.
 
-    The offset from the path fades as the quintic that starts with the car's offset, heading and curvature.
+    The offset from the path fades as the quintic that starts with the car's offset, heading and curvature. While a
+    lane change has to wait, the car keeps to the lane that it is to leave.
     """
     path = scene.path
     away = np.maximum(s_m - scene.station_m, 0.0)
-    offset, slope = _fade(scene, away)
+    aside, aside_slope = _aside(scene, s_m, wait)
+    offset, slope = _fade(scene, away, aside[0], aside_slope[0])
+    offset, slope = offset + aside[1:], slope + aside_slope[1:]
     at = np.clip(s_m / SPACING_M, 0.0, len(path.xy) - 1.0)
     low = np.minimum(at.astype(np.int64), len(path.xy) - 2)
     t = at - low
@@ -36,14 +40,23 @@ def poses(scene: Scene, s_m: Float) -> Trajectory:
     return plan_of(*_to_rig(scene, xy, heading), scene.t_us)
 
 
-def _fade(scene: Scene, away: Float) -> tuple[Float, Float]:
-    """Distances along the path -> offset to the left and its slope there."""
+def _aside(scene: Scene, s_m: Float, wait: Change | None) -> tuple[Float, Float]:
+    """Offsets and slopes (1 + N,) of what is driven instead of the path: at the car, and at the stations."""
+    places = np.concatenate([[scene.station_m], s_m])
+    if wait is None:
+        return np.zeros(len(places)), np.zeros(len(places))
+    offset = stay(scene, wait, places)
+    return offset, (stay(scene, wait, places + 1.0) - offset) / 1.0
+
+
+def _fade(scene: Scene, away: Float, aside: float, aside_slope: float) -> tuple[Float, Float]:
+    """Distances along the path -> offset to the left of the line to drive and its slope there."""
     path, here = scene.path, scene.path.index(scene.station_m)
     length = min(max(APPROACH_S * scene.speed_mps, APPROACH_MIN_M), APPROACH_MAX_M)
-    length = max(length, 6.0 * abs(scene.offset_m))
+    d0 = scene.offset_m - aside
+    length = max(length, 6.0 * abs(d0))
     heading = min(max(scene.heading_rad, -1.0), 1.0)
-    d0 = scene.offset_m
-    d1 = math.tan(heading) * (1.0 - path.curvature[here] * d0)
+    d1 = math.tan(heading) * (1.0 - path.curvature[here] * scene.offset_m) - aside_slope
     bend = scene.state.ego.curvature_1pm if scene.speed_mps > 1.0 else path.curvature[here]
     d2 = min(max(float(bend - path.curvature[here]), -0.05), 0.05)
     # d(u) = quintic in u = away / length with d, d', d'' given at 0 and zero at 1

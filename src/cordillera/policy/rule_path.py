@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -88,6 +89,18 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False)
+class Change:
+    """A lane change of the route: the line crosses from lane `source` to lane `target` at `middle_m`."""
+
+    middle_m: float
+    until_m: float  # where the source lane ends or may not be left any more
+    side: str  # "left" or "right"
+    source: int
+    target: int
+    around: frozenset[int]  # the target lane and the lanes before and after it
+
+
+@dataclass(frozen=True, eq=False)
 class Path:
     """A route worked out; arrays are over stations `SPACING_M` apart."""
 
@@ -104,6 +117,7 @@ class Path:
     walks: tuple[Walk, ...]
     clusters: tuple[Cluster, ...]
     stretches: tuple[Stretch, ...]
+    changes: tuple[Change, ...]
 
     @property
     def length_m(self) -> float:
@@ -147,7 +161,7 @@ def _build(roads: Roads, route: Route, side_mps2: float, brake_mps2: float) -> P
     return Path(
         route.lanes, xy, yaw, curvature, step, limit, cap, cap_by, curved, lines,
         tuple(_walks(roads, route.lanes, place)), tuple(_clusters(zones, lines)),
-        tuple(_stretches(roads, route.lanes, step)),
+        tuple(_stretches(roads, route.lanes, step)), tuple(_changes(roads, route.lanes, step, xy)),
     )  # fmt: skip
 
 
@@ -182,8 +196,8 @@ class _Placer:
     def station(self, k: int, s_m: float) -> float | None:
         """Lane number k of the route and arc length along it -> station, None where the route is not on it there."""
         first, last = int(self.first[k]), int(self.last[k])
-        if first >= last:
-            return None
+        if first >= last and (first == 0 or first >= len(self._xy)):
+            return None  # before the route's start or behind its end; shorter than the spacing otherwise
         low, high = max(first - 8, 0), min(last + 8, len(self._xy))
         (x, y, _), yaw = self._roads.pose(self._lanes[k], s_m)
         gap = self._xy[low:high] - (x, y)
@@ -286,4 +300,23 @@ def _stretches(roads: Roads, lanes: tuple[int, ...], step: Int) -> list[Stretch]
             side = "change-left" if lanes[k + 1] == row.left else "change-right"
             middle = float(np.flatnonzero(step <= k)[-1]) * SPACING_M
             found.append(Stretch(max(middle - 25.0, 0.0), middle + 25.0, side, lanes[k + 1]))
+    return found
+
+
+def _changes(roads: Roads, lanes: tuple[int, ...], step: Int, xy: Float) -> list[Change]:
+    found = []
+    for k, (source, target) in enumerate(pairwise(lanes)):
+        row = roads.map.lanes[source]
+        here = np.flatnonzero(step <= k)
+        if target not in (row.left, row.right) or target in row.successors or not len(here):
+            continue
+        x, y = xy[here[-1]]
+        middle = float(here[-1]) * SPACING_M
+        left = roads.length(source) - roads.project(source, x, y)[0]
+        around = {item.lane for item in _upstream(roads, target, source)}
+        around |= {
+            i for after in roads.map.lanes[target].successors for i in (after, *roads.map.lanes[after].successors)
+        }
+        side = "left" if target == row.left else "right"
+        found.append(Change(middle, middle + left, side, source, target, frozenset(around | {target})))
     return found

@@ -52,6 +52,7 @@ class Constraint:
     accel_mps2: float = 0.0
     from_s: float = 0.0
     until_s: float = EVER
+    softest: float = EVER  # never brake harder than this for it, m/s2
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +71,9 @@ def solve_speed(
 ) -> Profile:  # fmt: skip
     """Where the rear axle is, its motion, distance to the front, speeds allowed along the path -> the profile."""
     rows = np.array(
-        [(c.demand, c.s_m, c.speed_mps, c.accel_mps2, c.from_s, c.until_s) for c in constraints], dtype=np.float64
-    ).reshape(-1, 6)
+        [(c.demand, c.s_m, c.speed_mps, c.accel_mps2, c.from_s, c.until_s, c.softest) for c in constraints],
+        dtype=np.float64,
+    ).reshape(-1, 7)
     manner = np.array(
         [
             config.accel_mps2, config.brake_mps2, config.time_gap_s, config.gap_m, config.jerk_mps3,
@@ -140,7 +142,7 @@ def _ride(
         least, who = min(empty, road), 0
         second, nearest = empty, 1e9
         for m in range(len(rows)):
-            this = _allowed(rows[m], t, s + front, v, road, manner)
+            this = max(_allowed(rows[m], t, s + front, v, road, manner), -rows[m, 6])
             if v < 0.1 and this <= 0.0:  # standing: the first thing ahead is the reason, however many follow
                 if rows[m, 1] < nearest:
                     second, least, who, nearest = min(least, second), min(least, this), m + 1, rows[m, 1]

@@ -23,11 +23,12 @@ DEFAULT_LIMIT_MPS = 13.9  # where the map says nothing
 LATERAL_MPS2 = 2.0  # comfortable in curves
 BRAKE_MPS2 = 1.5  # comfortable before curves
 ENTRY_SPACING_M = 12.0
+ENTRY_LOOK_M = 120.0
 ENTRY_CLEAR_M = 22.0  # between a place of entry and the next conflict
 
 
 OVER = np.dtype([("s0", np.float64), ("s1", np.float64), ("lane", np.int64)])  # what a crossing covers
-ENTRY = np.dtype([("s", np.float64), ("x", np.float64), ("y", np.float64), ("lane", np.int64)])
+ENTRY = np.dtype([("s", np.float64), ("x", np.float64), ("y", np.float64), ("room", np.float64), ("lane", np.int64)])
 
 
 class TrafficNet(NamedTuple):
@@ -163,17 +164,19 @@ def _entries(net: Net, next_ptr: Int, next_idx: Int) -> Table:
         length = float(net.lanes["length"][lane])
         if next_ptr[lane] == next_ptr[lane + 1] and length < 60.0:
             continue
-        busy, front = [], [(int(lane), 0.0)]
+        busy, seen, front = [], set(), [(int(lane), 0.0)]
         while front:
             at, offset = front.pop()
             busy += _busy(net, at, offset)
             offset += float(net.lanes["length"][at])
-            if offset < length + ENTRY_CLEAR_M:
+            if offset < length + ENTRY_LOOK_M and at not in seen:
+                seen.add(at)
                 front += [(int(way), offset) for way in next_idx[next_ptr[at] : next_ptr[at + 1]]]
         for s in np.arange(0.5 * min(ENTRY_SPACING_M, length), length, ENTRY_SPACING_M):
             if all(s + ENTRY_CLEAR_M < a or s - 4.0 > b for a, b in busy):
                 x, y, _, _ = lane_point(net, int(lane), float(s))
-                rows.append((float(s), x, y, int(lane)))
+                room = min((a - s for a, _ in busy if a > s), default=ENTRY_LOOK_M)
+                rows.append((float(s), x, y, min(room, ENTRY_LOOK_M), int(lane)))
     return np.array(rows, dtype=ENTRY)
 
 

@@ -109,17 +109,21 @@ def enter_vehicles(
         for attempt in range(TRIES):
             entry = rules.entries[pick(seed, 41 + 100 * attempt, me.ident, tick, count)]
             apart = math.hypot(entry.x - ego.x, entry.y - ego.y)
-            if apart < near or apart > radius or not _is_free(movers, entry.x, entry.y, me.half):
+            speed = min(
+                0.85 * desired_speed(net, rules, entry.lane, entry.s), math.sqrt(2.0 * max(entry.room - 10.0, 1.0))
+            )
+            clear = 15.0 + 1.5 * speed + me.half
+            if apart < near or apart > radius or not _is_free(movers, entry.x, entry.y, clear):
                 continue
             me.valid, me.lane, me.x, me.y, me.s = 1, entry.lane, entry.x, entry.y, entry.s
-            me.speed = min(6.0, 0.8 * desired_speed(net, rules, me.lane, me.s))
+            me.speed = speed
             me.accel, me.wait = 0.0, 0.0
             break
 
 
 @njit(cache=True)
-def _is_free(movers: Table, x: float, y: float, half: float) -> bool:
+def _is_free(movers: Table, x: float, y: float, clear: float) -> bool:
     for j in range(len(movers)):
-        if movers[j].valid and math.hypot(movers[j].x - x, movers[j].y - y) < 16.0 + half + movers[j].half:
+        if movers[j].valid and math.hypot(movers[j].x - x, movers[j].y - y) < clear + movers[j].half:
             return False
     return True
