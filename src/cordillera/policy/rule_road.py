@@ -14,7 +14,6 @@ AMBER_BRAKE_MPS2 = 2.8  # who would have to brake harder passes at amber
 RED_BRAKE_MPS2 = 7.0
 STOOD_S = 0.5
 STOP_REACH_M = 3.0  # one has stopped at a line if one stood this close to it
-LOOK_M = 110.0
 WALK_LOOK_M = 60.0
 KERB_M = 2.5  # who waits this close to a crossing wants to cross
 RED = (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
@@ -23,7 +22,7 @@ RED = (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
 def lines_ahead(scene: Scene) -> Iterator[Line]:
     """The lines that the front has not passed by more than 1 m, nearest first."""
     for line in scene.path.lines:
-        if -1.0 < line.s_m - scene.front_m < LOOK_M:
+        if -1.0 < line.s_m - scene.front_m < scene.look_m:
             yield line
 
 
@@ -65,7 +64,7 @@ def _pulled_off(scene: Scene, left_m: float) -> bool:
 def end_constraint(scene: Scene) -> Iterator[Constraint]:
     """The end of the route -> a halt with the front there: the road may end as well."""
     left = scene.path.length_m - scene.front_m
-    if left < LOOK_M:
+    if left < scene.look_m:
         lane = scene.path.lanes[-1]
         cause = Cause("destination", f"lane:{lane}", "at the end of the route", scene.t_us, left)
         yield Constraint(HALT, scene.path.length_m, cause, Longitudinal.STOP)

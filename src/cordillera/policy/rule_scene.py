@@ -13,7 +13,8 @@ from cordillera.policy.rule_path import Path
 from cordillera.types import AgentKind, Agents, Bool, Float, Int, Observation, Truth, VehicleSpec, WorldState
 from cordillera.world.roads import Roads, compile_map
 
-AHEAD_M, BEHIND_M = 130.0, 20.0
+AHEAD_M, AHEAD_S, BEHIND_M = 130.0, 8.0, 20.0
+LOOK_M = 110.0
 FAR_SIDE_M = 60.0
 LEVEL_M, STEEPEST = 2.5, 0.12  # what is higher or lower than any slope would bring it is on another road
 NAMES = {kind: kind.name.lower().replace("_", " ") for kind in AgentKind}
@@ -62,6 +63,11 @@ class Scene:
         return max(self.state.ego.speed_mps, 0.0)
 
     @property
+    def look_m(self) -> float:
+        """How far ahead a place to stop matters: twice the distance of a comfortable stop."""
+        return max(LOOK_M, 0.5 * self.speed_mps**2)
+
+    @property
     def t_us(self) -> int:
         return self.state.t_us
 
@@ -83,11 +89,12 @@ def look(observation: Observation, truth: Truth, path: Path, vehicle: VehicleSpe
     s, offset = path.project(x, y, first, last)
     s = min(max(s, 0.0), path.length_m)
     heading = float(wrap_angle(yaw - path.yaw[path.index(s)]))
-    low, high = path.index(s - BEHIND_M), path.index(s + AHEAD_M) + 1
+    reach = max(AHEAD_M, AHEAD_S * ego.speed_mps)
+    low, high = path.index(s - BEHIND_M), path.index(s + reach) + 1
     agents = state.agents
     rise = np.abs(agents.xyz[:, 2] - ego.xyz[2])
     away = np.hypot(agents.xyz[:, 0] - x, agents.xyz[:, 1] - y)
-    near = agents.valid & (away < AHEAD_M) & (rise < LEVEL_M + STEEPEST * away)
+    near = agents.valid & (away < reach) & (rise < LEVEL_M + STEEPEST * away)
     rows = np.flatnonzero(near)
     gap = agents.xyz[rows, None, :2] - path.xy[None, low:high]
     nearest = np.argmin(np.einsum("ijk,ijk->ij", gap, gap), axis=1) if len(rows) else np.zeros(0, dtype=np.int64)

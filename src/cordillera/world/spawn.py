@@ -16,7 +16,7 @@ from cordillera.world.lights import compile_lights
 from cordillera.world.maps import load_map
 from cordillera.world.roads import LanePosition, Roads, compile_map
 from cordillera.world.traffic import Traffic, TrafficConfig
-from cordillera.world.traffic_net import DEFAULT_LIMIT_MPS, GIVE_WAY, LIGHT, STOP_SIGN, speed_caps
+from cordillera.world.traffic_net import DEFAULT_LIMIT_MPS, GIVE_WAY, LIGHT, STOP_SIGN, compile_traffic, speed_caps
 from cordillera.world.world import on_ground
 
 CANDIDATES = 48  # starts that are weighed against each other
@@ -95,7 +95,7 @@ def _choose(roads: Roads, seed: int, duration_s: float, config: SpawnConfig) -> 
         start = LanePosition(lane, s, 0.0)
         wanted = duration_s * 15.0 + 60.0
         route = _off_the_edge(roads, roads.wander(start, wanted, (seed * 1000 + attempt) % 2**63))
-        value = _interest(roads, route, caps, duration_s)
+        value = _interest(roads, route, caps, duration_s) + _company(roads, route)
         if float(np.hypot(*np.diff(route.xyz[:, :2], axis=0).T).sum()) < config.min_route_m:
             continue
         if best is None or value > best[0]:
@@ -140,6 +140,7 @@ def startable(roads: Roads) -> np.ndarray:
 # what one of each is worth, and how many count
 WORTH = {"turn": (2.0, 2), "light": (1.5, 2), "stop": (1.0, 2), "give": (0.7, 2), "walk": (0.7, 2), "change": (0.5, 1)}
 WORTH_PER_M, WORTH_MAX_M = 0.005, 400.0  # of road not seen before
+COMPANY_M = 150.0
 WORTH_PER_S = -0.03  # of the time that is left when the route ends
 
 
@@ -167,6 +168,13 @@ def _interest(roads: Roads, route: Route, caps: Float, duration_s: float) -> flo
             break
     kinds = sum(worth * min(count[kind], most) for kind, (worth, most) in WORTH.items())
     return kinds + WORTH_PER_M * min(new_m, WORTH_MAX_M) + WORTH_PER_S * max(left_s, 0.0)
+
+
+def _company(roads: Roads, route: Route) -> float:
+    """What it is worth that others can drive nearby: half a point each place of entry, up to five."""
+    entries = compile_traffic(roads.map, roads.net).entries
+    near = np.hypot(entries["x"] - route.xyz[0, 0], entries["y"] - route.xyz[0, 1]) < COMPANY_M
+    return 0.5 * min(int(near.sum()), 5)
 
 
 def _ego_at(roads: Roads, start: LanePosition, route: Route) -> EgoState:

@@ -79,7 +79,7 @@ class Traffic:
         """The agents of a scenario's start: vehicles around the ego, but not closer than 25 m; people yet to come."""
         agents = fleet(self.seed, self.config)
         movers, _ = self._movers(agents, ego)
-        for attempt in range(8):
+        for attempt in range(24):
             tick = t_us // TICK_US - 1 - attempt
             enter_vehicles(self.roads.net, self.rules, movers, 25.0, self.config.radius_m, self.seed, tick)
         place_all(self.roads.net, movers)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numba import njit
@@ -24,7 +25,7 @@ LATERAL_MPS2 = 2.0  # comfortable in curves
 BRAKE_MPS2 = 1.5  # comfortable before curves
 ENTRY_SPACING_M = 12.0
 ENTRY_LOOK_M = 120.0
-ENTRY_CLEAR_M = 22.0  # between a place of entry and the next conflict
+ENTRY_CLEAR_M = 14.0  # between a place of entry and the next conflict
 
 
 OVER = np.dtype([("s0", np.float64), ("s1", np.float64), ("lane", np.int64)])  # what a crossing covers
@@ -45,8 +46,17 @@ class TrafficNet(NamedTuple):
     entries: Table  # (E,) ENTRY, where vehicles may come into the scene
 
 
+_RULES: WeakKeyDictionary[RoadMap, TrafficNet] = WeakKeyDictionary()
+
+
 def compile_traffic(road_map: RoadMap, net: Net) -> TrafficNet:
-    """Road map and its net -> the tables of traffic."""
+    """Road map and its net -> the tables of traffic, worked out once for each map object."""
+    if road_map not in _RULES:
+        _RULES[road_map] = _compile(road_map, net)
+    return _RULES[road_map]
+
+
+def _compile(road_map: RoadMap, net: Net) -> TrafficNet:
     next_ptr, next_idx = _ways_on(net)
     cap = speed_caps(net, LATERAL_MPS2, BRAKE_MPS2)
     walk = _walkways(road_map, net)

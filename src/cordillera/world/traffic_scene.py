@@ -110,7 +110,7 @@ def enter_vehicles(
             entry = rules.entries[pick(seed, 41 + 100 * attempt, me.ident, tick, count)]
             apart = math.hypot(entry.x - ego.x, entry.y - ego.y)
             speed = min(
-                0.85 * desired_speed(net, rules, entry.lane, entry.s), math.sqrt(2.0 * max(entry.room - 10.0, 1.0))
+                0.85 * desired_speed(net, rules, entry.lane, entry.s), math.sqrt(2.0 * max(entry.room - 7.0, 1.0))
             )
             clear = 15.0 + 1.5 * speed + me.half
             if apart < near or apart > radius or not _is_free(movers, entry.x, entry.y, clear):
