@@ -39,7 +39,8 @@ def sentence(longitudinal: Longitudinal | None, lateral: Lateral | None, causes:
     if longitudinal is not None and causes:
         options = ACTIONS[longitudinal]
         action = options[draw // 7 % len(options)]
-        parts.append(f"{action}{_joined(longitudinal, causes[0])} {link} {_reason(causes[0])}")
+        whom = _joined(longitudinal, causes[0])
+        parts.append(f"{action}{whom} {link} {_reason(causes[0], named=bool(whom))}")
     if lateral is not None and lateral in MANOEUVRES:
         options = MANOEUVRES[lateral]
         way = options[draw // 31 % len(options)]
@@ -62,15 +63,12 @@ def _joined(longitudinal: Longitudinal, cause: Cause) -> str:
     return ""
 
 
-def _reason(cause: Cause) -> str:
-    """A cause -> the clause that says what it is and how it stands to the ego."""
+def _reason(cause: Cause, named: bool) -> str:
+    """A cause -> the clause that says how it stands to the ego; "it", where the action has named it already."""
     if cause.kind in ("curve", "turn", "speed limit") and cause.relation.startswith("the "):
         return cause.relation
-    return (
-        f"the {cause.kind} is {cause.relation}"
-        if not _has_verb(cause.relation)
-        else f"the {cause.kind} {cause.relation}"
-    )
+    subject = "it" if named else f"the {cause.kind}"
+    return f"{subject} {cause.relation}" if _has_verb(cause.relation) else f"{subject} is {cause.relation}"
 
 
 def _has_verb(relation: str) -> bool:
