@@ -22,6 +22,7 @@ from cordillera.world.traffic_net import BRAKE_MPS2, LATERAL_MPS2, speed_caps
 UPSTREAM_M = 100.0  # how far back from a zone others are looked for
 HOLD_MARGIN_M = 1.5  # between the place to wait and a zone
 LINE_REACH_M = 30.0
+CAR_M = 5.0
 ROOM_M = 6.5  # a car that waits between two zones needs as much
 DEFAULT_LIMIT_MPS = 13.9
 
@@ -157,10 +158,11 @@ def _build(roads: Roads, route: Route, side_mps2: float, brake_mps2: float) -> P
     cap, cap_by = _braked(np.minimum(limit, curved), brake_mps2)
     place = _Placer(roads, route.lanes, step, xy)
     lines = tuple(sorted(_lines(roads, route.lanes, place), key=lambda line: line.s_m))
+    walks = tuple(_walks(roads, route.lanes, place))
     zones = sorted(_zones(roads, route.lanes, place), key=lambda zone: zone.s0_m)
     return Path(
         route.lanes, xy, yaw, curvature, step, limit, cap, cap_by, curved, lines,
-        tuple(_walks(roads, route.lanes, place)), tuple(_clusters(zones, lines)),
+        walks, tuple(_clusters(zones, lines, walks)),
         tuple(_stretches(roads, route.lanes, step)), tuple(_changes(roads, route.lanes, step, xy)),
     )  # fmt: skip
 
@@ -270,7 +272,7 @@ def _upstream(roads: Roads, other: int, lane: int) -> list[Upstream]:
     return found
 
 
-def _clusters(zones: list[Zone], lines: tuple[Line, ...]) -> list[Cluster]:
+def _clusters(zones: list[Zone], lines: tuple[Line, ...], walks: tuple[Walk, ...]) -> list[Cluster]:
     """Zones by station -> clusters, each with the place to wait: its stop line if it has one, else right before it."""
     groups: list[list[Zone]] = []
     end = -math.inf
@@ -283,7 +285,11 @@ def _clusters(zones: list[Zone], lines: tuple[Line, ...]) -> list[Cluster]:
     for group in groups:
         start = group[0].s0_m
         line = next((n for n in reversed(lines) if max(end, start - LINE_REACH_M) < n.s_m <= start + 1.0), None)
-        hold = min(start - HOLD_MARGIN_M, line.s_m if line else math.inf)
+        hold = start - HOLD_MARGIN_M
+        for walk in reversed(walks):  # nobody waits on a crossing
+            if walk.s0_m < hold and hold - CAR_M < walk.s1_m and walk.s0_m > end:
+                hold = walk.s0_m - 0.5
+        hold = min(hold, line.s_m if line else math.inf)
         end = max(zone.s1_m for zone in group)
         clusters.append(Cluster(hold, end, tuple(group), line))
     return clusters

@@ -15,6 +15,7 @@ RED_BRAKE_MPS2 = 7.0
 STOOD_S = 0.5
 STOP_REACH_M = 3.0  # one has stopped at a line if one stood this close to it
 WALK_LOOK_M = 60.0
+LET_WALK_S = 6.0  # who has not set out after so long is not waited for any more
 KERB_M = 2.5  # who waits this close to a crossing wants to cross
 RED = (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
 
@@ -91,7 +92,7 @@ def people_constraints(scene: Scene) -> Iterator[Constraint]:
         coming = side * drift < 0.0
         clear_s = EVER if abs(drift) < 0.1 else (inside + (abs(side) if coming else -abs(side))) / abs(drift)
         if walk is not None:
-            waits = agents.speed_mps[row] < 0.2 and not _lit(scene, walk)
+            waits = agents.speed_mps[row] < 0.2 and not _lit(scene, walk) and agents.wait_s[row] < LET_WALK_S
             enters_s = max(away - inside, 0.0) / max(abs(drift), 0.1)
             if not (away < inside or (coming and enters_s < 5.0) or (waits and away < 8.0)):
                 continue

@@ -23,6 +23,7 @@ GAP_BEFORE_S = 1.2  # to clear the zone before the other comes
 GAP_AFTER_S = 0.4  # to come after the other has cleared it
 STANDING_MPS = 0.3
 GIVE_WAY_MPS = 3.0
+LET_WALK_S = 6.0  # who has not set out after so long is not waited for any more
 QUEUED_M = 8.0  # who stands so far before the place to wait is kept by someone else
 
 
@@ -172,7 +173,7 @@ def _people_there(net: Net, movers: Table, lane: int, c: int, speed: float, ahea
         side = (someone.y - y) * math.cos(yaw) - (someone.x - x) * math.sin(yaw)
         drift = someone.speed * math.sin(someone.yaw - yaw)
         if someone.speed <= 0.0:
-            if not lit and abs(side) < 8.0:
+            if not lit and abs(side) < 8.0 and someone.wait < LET_WALK_S:
                 return True
         elif abs(side) < 2.0 or (side * drift < 0.0 and abs(side) < 2.0 + 4.0 * abs(drift)):
             return True

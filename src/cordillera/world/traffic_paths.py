@@ -204,7 +204,7 @@ def _commitment(net: Net, rules: TrafficNet, movers: Table, i: int, way: Int, co
             if low - HOLD_MARGIN_M - 2.0 * half > end:  # room to wait before it: a new cluster
                 if hold < FAR:
                     return hold, end, committed
-                place = low - HOLD_MARGIN_M
+                place = _off_crossings(net, way, k, start, low - HOLD_MARGIN_M, half)
                 if line > max(end, low - LINE_REACH_M):
                     place = min(place, line)
                 left = place - half
@@ -225,6 +225,22 @@ def _commitment(net: Net, rules: TrafficNet, movers: Table, i: int, way: Int, co
             reg += 1
         start += net.lanes[lane].length
     return hold, end, committed
+
+
+@njit(cache=True)
+def _off_crossings(net: Net, way: Int, k: int, start: float, place: float, half: float) -> float:
+    """A place to wait on lane k of a way, `start` being that lane's -> the same, or before a crossing that one would
+    stand on.
+    """
+    for back in range(min(k, 2) + 1):
+        lane = way[k - back]
+        if back > 0:
+            start -= net.lanes[lane].length
+        for c in range(net.cross_ptr[lane], net.cross_ptr[lane + 1]):
+            from_m, to_m = start + net.crossings[c].s0, start + net.crossings[c].s1
+            if from_m < place and place - 2.0 * half < to_m and from_m - 0.5 > half:
+                place = from_m - 0.5
+    return place
 
 
 @njit(cache=True)
