@@ -147,7 +147,7 @@ def _walkways(road_map: RoadMap, net: Net) -> Float:
         rows = np.arange(net.pt_ptr[lanes[0]], net.pt_ptr[lanes[0] + 1])
         near = np.hypot(net.points["x"][rows] - middle[0], net.points["y"][rows] - middle[1]).argmin()
         along = np.array([net.points["along_x"][rows[near]], net.points["along_y"][rows[near]]])
-        across = np.array([-along[1], along[0]])
+        across = (1.0 if road_map.traffic_side == "right" else -1.0) * np.array([-along[1], along[0]])
         reach, shift = outline @ across, outline @ along
         middle = 0.5 * (shift.min() + shift.max()) * along
         ends = middle + (reach.min() - 0.3) * across, middle + (reach.max() + 0.3) * across
