@@ -260,7 +260,7 @@ def _upstream(roads: Roads, other: int, lane: int) -> list[Upstream]:
     while front:
         front.sort(key=lambda item: (item.before_m, item.lane))
         item = front.pop(0)
-        if item.lane in seen or item.before_m > UPSTREAM_M or item.lane == lane:
+        if item.lane in seen or item.before_m - roads.length(item.lane) > UPSTREAM_M or item.lane == lane:
             continue
         seen.add(item.lane)
         found.append(item)

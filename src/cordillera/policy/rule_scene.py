@@ -87,7 +87,7 @@ def look(observation: Observation, truth: Truth, path: Path, vehicle: VehicleSpe
     x, y, yaw = float(ego.xyz[0]), float(ego.xyz[1]), float(yaw_of(ego.quat_xyzw))
     first, last = _window(path, observation)
     s, offset = path.project(x, y, first, last)
-    s = min(max(s, 0.0), path.length_m)
+    s, offset = float(min(max(s, 0.0), path.length_m)), float(offset)
     heading = float(wrap_angle(yaw - path.yaw[path.index(s)]))
     reach = max(AHEAD_M, AHEAD_S * ego.speed_mps)
     low, high = path.index(s - BEHIND_M), path.index(s + reach) + 1
