@@ -95,7 +95,7 @@ def drive(job: DriveJob, console: Console | None = None) -> DriveResult:
             TextColumn("{task.fields[said]}"), console=console, transient=True,
         ) as progress,
     ):  # fmt: skip
-        task = progress.add_task("driving", total=job.duration_s, said="the first run compiles the drivers, half a minute")
+        task = progress.add_task("driving", total=job.duration_s, said="the first run compiles")
 
         def on_step(step: Step, observation: Observation) -> None:
             video.add(step, observation)

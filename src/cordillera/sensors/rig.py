@@ -14,7 +14,7 @@ import numpy as np
 from numpy.polynomial import polynomial
 from numpy.typing import ArrayLike
 
-from cordillera.types import Camera, Float, Rig, VehicleSpec
+from cordillera.types import Camera, CameraName, Float, Rig, VehicleSpec
 
 NEWTON_STEPS = 6
 FTHETA, PINHOLE = "ftheta", "pinhole"
@@ -35,13 +35,13 @@ class Mount:
 # A plausible car: wide and tele behind the windscreen, cross cameras in the mirrors, rear ones on the front wings and
 # the boot lid. The cubic terms are those of ordinary lenses: wide ones compress, tele ones stretch a little.
 MOUNTS = {
-    "camera_cross_left_120fov": Mount(0, 120.0, (2.20, 0.98, 1.05), 68.0, 2.0, -0.018),
-    "camera_front_wide_120fov": Mount(1, 120.0, (1.75, 0.00, 1.46), 0.0, 1.0, -0.018),
-    "camera_cross_right_120fov": Mount(2, 120.0, (2.20, -0.98, 1.05), -68.0, 2.0, -0.018),
-    "camera_rear_left_70fov": Mount(3, 70.0, (2.75, 0.99, 0.92), 151.0, 2.0, 0.012),
-    "camera_rear_tele_30fov": Mount(4, 30.0, (-0.97, 0.00, 1.12), 180.0, 0.0, 0.05),
-    "camera_rear_right_70fov": Mount(5, 70.0, (2.75, -0.99, 0.92), -151.0, 2.0, 0.012),
-    "camera_front_tele_30fov": Mount(6, 30.0, (1.75, 0.06, 1.46), 0.0, 0.0, 0.05),
+    CameraName.CROSS_LEFT.value: Mount(0, 120.0, (2.20, 0.98, 1.05), 68.0, 2.0, -0.018),
+    CameraName.FRONT_WIDE.value: Mount(1, 120.0, (1.75, 0.00, 1.46), 0.0, 1.0, -0.018),
+    CameraName.CROSS_RIGHT.value: Mount(2, 120.0, (2.20, -0.98, 1.05), -68.0, 2.0, -0.018),
+    CameraName.REAR_LEFT.value: Mount(3, 70.0, (2.75, 0.99, 0.92), 151.0, 2.0, 0.012),
+    CameraName.REAR_TELE.value: Mount(4, 30.0, (-0.97, 0.00, 1.12), 180.0, 0.0, 0.05),
+    CameraName.REAR_RIGHT.value: Mount(5, 70.0, (2.75, -0.99, 0.92), -151.0, 2.0, 0.012),
+    CameraName.FRONT_TELE.value: Mount(6, 30.0, (1.75, 0.06, 1.46), 0.0, 0.0, 0.05),
 }
 
 
@@ -135,7 +135,8 @@ def unproject(camera: Camera, pixel: ArrayLike) -> Float:
     if camera.model == PINHOLE:
         theta = np.arctan(r / camera.fw_poly[1])
     else:
-        theta = _theta_of(camera.fw_poly, polynomial.polyval(r, camera.bw_poly), r)
+        start = np.asarray(polynomial.polyval(r, camera.bw_poly), dtype=np.float64)
+        theta = _theta_of(camera.fw_poly, start, r)
     # sin(theta) / r has the limit 1 / f on the axis, where the direction of the offset is nothing
     scale = np.where(r > 1e-9, np.sin(theta) / np.maximum(r, 1e-9), 0.0)
     return np.concatenate([offset * scale[..., None], np.cos(theta)[..., None]], axis=-1)
