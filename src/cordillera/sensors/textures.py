@@ -24,7 +24,9 @@ def noise_table() -> Float:
     """Nothing -> (2, 256, 256) tileable noise in 0..1 with mean 0.5: fine grain, and soft clouds."""
     rng = np.random.default_rng(7)
     white = rng.random((NOISE, NOISE))
-    grain = gaussian_filter(white, 0.6, mode="wrap") + 0.8 * gaussian_filter(rng.random((NOISE, NOISE)), 2.0, mode="wrap")
+    grain = gaussian_filter(white, 0.6, mode="wrap") + 0.8 * gaussian_filter(
+        rng.random((NOISE, NOISE)), 2.0, mode="wrap"
+    )
     cloud = np.zeros((NOISE, NOISE))
     for octave in range(5):
         cloud += 0.5**octave * _unit(gaussian_filter(rng.random((NOISE, NOISE)), 32.0 / 2**octave, mode="wrap"))
@@ -51,7 +53,14 @@ def sky_directions() -> Float:
 
 
 def sky_picture(
-    horizon: Float, zenith: Float, sun_dir: Float, glow: Float, cover: float, cloud_light: Float, hills: Float, seed: int
+    horizon: Float,
+    zenith: Float,
+    sun_dir: Float,
+    glow: Float,
+    cover: float,
+    cloud_light: Float,
+    hills: Float,
+    seed: int,
 ) -> NDArray[np.float32]:
     """Colours of the sky, direction and glow of the sun, cloudiness 0..1 -> linear RGB (512, 512, 3)."""
     d = sky_directions()
