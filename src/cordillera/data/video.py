@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,8 @@ import av.container
 import av.error
 import numpy as np
 from numpy.typing import NDArray
+
+from cordillera.types import Int
 
 
 class VideoWriter:
@@ -88,6 +91,34 @@ def read_frames(path: Path) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         for frame in container.decode(video=0):
             if frame.pts is not None and base is not None:
                 yield round(frame.pts * base * 1_000_000), np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+
+
+def decode_at(video: io.BytesIO, rows: Int, source: str) -> NDArray[np.uint8]:
+    """An MP4 in memory and numbers of frames (T,) -> these frames (T, H, W, 3), decoded from the key frame before.
+
+    Raises ValueError that names `source` if it is no video or ends too soon.
+    """
+    wanted, found = {int(row) for row in rows}, {}
+    try:
+        with av.open(video, "r") as container:
+            stream = container.streams.video[0]
+            rate, base = stream.average_rate, stream.time_base
+            if rate is None or base is None:
+                raise ValueError(f"{source}: the video has no constant frame rate")
+            stream.thread_count = 1
+            start = stream.start_time or 0
+            container.seek(start + int(min(wanted) / rate / base), stream=stream, backward=True)
+            for frame in container.decode(stream):
+                number = round(((frame.pts or 0) - start) * base * rate)
+                if number in wanted:
+                    found[number] = frame.to_ndarray(format="rgb24")
+                if number >= max(wanted):
+                    break
+    except (OSError, IndexError, av.error.FFmpegError) as error:
+        raise ValueError(f"{source}: not a readable video ({error}); generate or fetch the chunk again") from error
+    if len(found) < len(wanted):
+        raise ValueError(f"{source}: the video lacks the frames {sorted(wanted - found.keys())}")
+    return np.stack([found[int(row)] for row in rows])
 
 
 def frame_at(path: Path, t_us: int) -> NDArray[np.uint8]:
