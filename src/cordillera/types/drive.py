@@ -74,6 +74,8 @@ class Cause:
     relation: str  # in words, e.g. "ahead in the ego lane"
     evidence_t_us: int
     distance_m: float = float("nan")
+    axis: str = ""  # "longitudinal" or "lateral": the decision that it caused; "" where one follows from the kind
+    jointly: bool = False  # it would have sufficed alone, as would the cause before it: an overdetermined decision
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +87,7 @@ class ReasoningTrace:
     causes: tuple[Cause, ...]
     text: str
     source: str  # who says so: "expert", "nano", ...
+    side: str = ""  # "left" or "right": where the lateral decision leads; "" where it leads nowhere or is not told
 
 
 @dataclass(frozen=True, eq=False)
