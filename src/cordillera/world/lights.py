@@ -25,8 +25,8 @@ class LightTimes:
 
     red_amber_s: float = 0.0
     all_red_s: float = 2.0
-    green_min_s: float = 8.0
-    green_max_s: float = 13.0
+    green_min_s: float = 10.0
+    green_max_s: float = 16.0
     cycle_green_s: float = 32.0  # all greens of a cycle together, where that leaves each one 6 s
     walk_clearance_s: float = 7.0  # pedestrians see red this long before vehicles move
 

@@ -16,10 +16,11 @@ from numba import njit
 from cordillera.world.roads_kernels import lane_point
 from cordillera.world.roads_net import Net, Table
 from cordillera.world.traffic_net import DIVERGE, LIGHT, MERGE, TrafficNet
-from cordillera.world.traffic_paths import AHEAD, FAR, Claims
+from cordillera.world.traffic_paths import AHEAD, BESIDE, FAR, Claims
 
 BRAKE_MAX_MPS2 = 8.0
-GAP_BEFORE_S = 1.2  # to clear the zone before the other comes
+THEIR_ACCEL_MPS2 = 0.5  # at which one expects others to come
+GAP_BEFORE_S = 1.0  # to clear the zone before the other comes
 GAP_AFTER_S = 0.4  # to come after the other has cleared it
 STANDING_MPS = 0.3
 GIVE_WAY_MPS = 3.0
@@ -207,6 +208,8 @@ def _zone(
         i_end, j_end = start + net.lanes[lane].length, net.lanes[other].length - claims.rows[r].at
         behind = i_end > j_end or (i_end == j_end and i > j)
         j_in = j_low - movers[j].half <= 0.0
+        if claims.rows[r].what == BESIDE and (not j_in or j_high + movers[j].half <= 0.0):
+            continue
         i_in = low - half <= 0.0
         if merge and behind and (j_in or j_low <= movers[j].committed):
             behind_j = idm(speed, desired, i_end - j_end - half - movers[j].half, movers[j].speed, me)
@@ -240,18 +243,19 @@ def _goes_first(
     theirs = j_low <= movers[j].committed
     speed_i, speed_j, half_i, half_j = movers[i].speed, movers[j].speed, movers[i].half, movers[j].half
     top_i, top_j = max(desired, 3.0), max(speed_j, allowed)
-    accel_i, accel_j = movers[i].accel_max, movers[j].accel_max
+    accel_i = movers[i].accel_max
     i_comes = _arrival(low - half_i, speed_i, accel_i, top_i)
-    j_comes = _arrival(j_low - half_j, speed_j, accel_j, top_j)
+    j_comes = _arrival(j_low - half_j, speed_j, THEIR_ACCEL_MPS2, top_j)
     if mine != theirs:
         if mine:
             return True
         j_clears = (j_high + half_j) / max(speed_j, 0.5)
         return not merge and i_comes > j_clears + GAP_AFTER_S
-    if mine:  # both committed: the first to come, the same by either's count
-        i_first = (low - half_i) / max(speed_i, 1.0)
-        j_first = (j_low - half_j) / max(speed_j, 1.0)
-        return i_first < j_first or (i_first == j_first and i < j)
+    # the first to come, the same by either's count
+    i_first, j_first = (low - half_i) / max(speed_i, 1.0), (j_low - half_j) / max(speed_j, 1.0)
+    before = i_first < j_first or (i_first == j_first and i < j)
+    if mine:  # both committed
+        return before
     stands_i, stands_j = movers[i].wait > 0.0, movers[j].wait > 0.0
     if stands_i and stands_j and movers[i].wait > movers[i].patience and movers[j].wait > 2.0:
         return movers[i].wait > movers[j].wait or (movers[i].wait == movers[j].wait and i < j)
@@ -264,4 +268,4 @@ def _goes_first(
         return True
     if stands_i and stands_j:
         return movers[i].wait > movers[j].wait or (movers[i].wait == movers[j].wait and i < j)
-    return i_comes < j_comes or (i_comes == j_comes and i < j)
+    return before

@@ -21,7 +21,8 @@ from cordillera.world.roads_net import Net, Table
 from cordillera.world.traffic_net import DIVERGE, LEFT_TURN, LIGHT, RIGHT_TURN, STOP_SIGN, TrafficNet
 
 MAX_LANES = 14  # of one way
-AHEAD, PRESENT, TAIL = 0, 1, 2  # what a claim says: will come, stands here, its tail is here
+# what a claim says: will come, is here, its tail is here, reaches in from beside and goes another way
+AHEAD, PRESENT, TAIL, BESIDE = 0, 1, 2, 3
 
 HOLD_MARGIN_M = 1.5  # between the hold point and the zone
 LINE_REACH_M = 30.0  # a stop line this far before a zone is where one waits for it
@@ -82,7 +83,7 @@ def claim(
     count = 0
     for k in range(len(extra)):
         on[count] = int(extra[k, 0])
-        rows[count].who, rows[count].at, rows[count].what = int(extra[k, 1]), extra[k, 2], PRESENT
+        rows[count].who, rows[count].at, rows[count].what = int(extra[k, 1]), extra[k, 2], BESIDE
         count += 1
     for i in range(n):
         me = movers[i]
