@@ -12,7 +12,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -60,7 +60,8 @@ def in_processes(tasks: Sequence[Task], workers: int, patience_s: float = PATIEN
             for worker in crew:
                 if worker.task is None and waiting:
                     worker.task, worker.since = waiting.popleft(), time.monotonic()
-                    worker.pipe.send(worker.task)
+                    with suppress(OSError):  # a process that is dead already is found below
+                        worker.pipe.send(worker.task)
             busy = [worker for worker in crew if worker.task]
             ready = wait([worker.pipe for worker in busy], timeout=1.0)
             for worker in busy:

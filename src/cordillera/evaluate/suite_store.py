@@ -3,7 +3,7 @@
     OUTPUT/cases/POLICY/FAMILY/REGION-SPLIT-SEED.json   the result
     OUTPUT/cases/POLICY/FAMILY/REGION-SPLIT-SEED.npz    the rollout, where it is kept
 
-A file is written under a temporary name and renamed; the result comes after its rollout, so a result's rollout is there.
+Files are written under a temporary name and renamed; the result comes last, so the rollout of a result is there.
 """
 
 from __future__ import annotations
