@@ -1,0 +1,255 @@
+"""World states -> camera frames: the renderer that every other one can stand in for, and the one on the CPU."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cordillera.geometry import transform_of, yaw_of
+from cordillera.sensors import render_frame as frame
+from cordillera.sensors.render_geometry import Drawn, View, gather, room_for, view_of
+from cordillera.sensors.render_light import Shadow, Tables, cast, shadow_map
+from cordillera.sensors.render_raster import Buffers, Lens, empty_buffers, lens_of, rasterise
+from cordillera.sensors.scene import Scene
+from cordillera.sensors.scene_agents import agent_instances
+from cordillera.sensors.scene_arrays import Instances, joined
+from cordillera.sensors.scene_marks import COLORS
+from cordillera.sensors.scene_signals import light_flags
+from cordillera.sensors.textures import noise_table, sign_table
+from cordillera.types import AgentKind, Camera, Float, Rig, WorldState
+
+HEADLAMP_KINDS = {k for k in AgentKind if k < 64} - {
+    AgentKind.PEDESTRIAN,
+    AgentKind.WHEELCHAIR,
+    AgentKind.ANIMAL,
+    AgentKind.BICYCLE,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CameraFrame:
+    """What one camera sees at one time."""
+
+    camera: Camera
+    t_us: int
+    rgb: NDArray[np.uint8]  # (H, W, 3) sRGB
+    semantic: NDArray[np.uint8]  # (H, W) sensors.classes.Semantic
+    instance: NDArray[np.uint16]  # (H, W) see sensors.classes: agents, signals, objects, 0 for the rest
+    depth: NDArray[np.float32]  # (H, W) m along the ray, inf for the sky
+
+
+class Renderer(Protocol):
+    """Anything that turns world states into frames: this rasteriser, one on a GPU, a reconstructed scene of splats."""
+
+    def render(self, state: WorldState, rig: Rig) -> tuple[CameraFrame, ...]:
+        """A state -> one frame a camera of the rig, in its order. The same state gives the same bytes."""
+        ...
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """How far and how finely the CPU renderer draws."""
+
+    max_range_m: float = 1600.0
+    shadow_texels: int = 1024
+    shadow_texel_m: float = 0.20
+    moving_texels: int = 640
+    moving_texel_m: float = 0.16
+    snap_m: float = 24.0  # the map of standing shadows is made anew when the ego leaves a cell of this size
+    beams: int = 10  # head lamps of vehicles that light the road
+    threads: int = 1  # cameras drawn at the same time
+
+
+@dataclass(eq=False)
+class CpuRenderer:
+    """Draws one scene. It remembers lens tables and standing shadows, which depend on nothing but their key."""
+
+    scene: Scene
+    config: RenderConfig = field(default_factory=RenderConfig)
+    _lenses: dict[int, tuple[Camera, Lens]] = field(default_factory=dict, repr=False)
+    _shadows: dict[tuple[int, int], Shadow] = field(default_factory=dict, repr=False)
+
+    def render(self, state: WorldState, rig: Rig) -> tuple[CameraFrame, ...]:
+        """A state and a rig -> colour, semantics, instances and depth of every camera."""
+        moving, standing = self.instances(state)
+        tables = self.tables(state, moving)
+        for camera in rig.cameras:
+            self.lens(camera)
+        work = [(camera, moving, standing, tables, state) for camera in rig.cameras]
+        if self.config.threads > 1 and len(work) > 1:
+            with ThreadPoolExecutor(self.config.threads) as pool:
+                return tuple(pool.map(lambda job: self._frame(*job), work))
+        return tuple(self._frame(*job) for job in work)
+
+    def one(self, state: WorldState, camera: Camera) -> NDArray[np.uint8]:
+        """A state and one camera -> its colour picture (H, W, 3): the `render` that an Observer takes."""
+        return self.render(state, Rig((camera,)))[0].rgb
+
+    def instances(self, state: WorldState) -> tuple[Instances, Instances]:
+        """A state -> agents, and lights and signs, as instances."""
+        scene = self.scene
+        agents = agent_instances(state.agents, scene.names, bool(scene.light.lamps), self._slopes(state))
+        layout = scene.signals
+        return agents, layout.items._replace(flags=light_flags(layout, state.signals, state.t_us))
+
+    def _slopes(self, state: WorldState) -> Float:
+        """The slope of the ground under each agent along its heading."""
+        agents = state.agents
+        if not len(agents.id):
+            return np.zeros(0)
+        half = 0.4 * agents.size_lwh[:, :1] * np.stack([np.cos(agents.yaw_rad), np.sin(agents.yaw_rad)], -1)
+        front, back = (
+            self.scene.ground.height(agents.xyz[:, :2] + half),
+            self.scene.ground.height(agents.xyz[:, :2] - half),
+        )
+        slope = np.arctan2(front - back, 0.8 * agents.size_lwh[:, 0])
+        return np.where(np.abs(slope) < 0.25, slope, 0.0)
+
+    def lens(self, camera: Camera) -> Lens:
+        """A camera -> its tables, made once."""
+        if id(camera) not in self._lenses:
+            self._lenses[id(camera)] = (camera, lens_of(camera))  # holding the camera keeps its id its own
+        return self._lenses[id(camera)][1]
+
+    def view(self, state: WorldState, camera: Camera) -> View:
+        """A state -> the posed camera."""
+        return view_of(camera, transform_of(state.ego.xyz, state.ego.quat_xyzw) @ camera.tf_rig_camera)
+
+    def draw(self, view: View, lens: Lens, parts: list[Instances]) -> tuple[Drawn, Buffers]:
+        """A view and lists of instances -> what each pixel sees."""
+        room = 60_000
+        while True:
+            drawn = room_for(room, room, room // 6)
+            for part in parts:
+                gather(self.scene.library, part, view, self.config.max_range_m, drawn)
+            if not drawn.filled[3]:
+                break
+            room *= 2
+        buffers = empty_buffers(view, int(drawn.filled[1]))
+        rasterise(drawn, view, lens, 0, int(drawn.filled[1]), buffers)
+        return drawn, buffers
+
+    def tables(self, state: WorldState, moving: Instances) -> Tables:
+        """A state -> all that the shader looks up: standing and moving shadows, lamps and beams."""
+        scene, config = self.scene, self.config
+        fixed = self._standing_shadow(state.ego.xyz)
+        shadow = shadow_map(scene.light.sun_dir, state.ego.xyz, config.moving_texels, config.moving_texel_m)
+        if len(moving.proto):
+            reach = 0.5 * config.moving_texels * config.moving_texel_m
+            cast(scene.library, moving, shadow, reach, state.ego.xyz)
+        beams = self._beams(state) if scene.light.lamps else np.zeros((0, 6))
+        return Tables(
+            scene.light,
+            scene.ground.surface,
+            scene.strokes,
+            COLORS,
+            noise_table(),
+            sign_table(),
+            scene.lamps,
+            fixed,
+            shadow,
+            beams,
+            state.t_us * 1e-6,
+        )
+
+    def _standing_shadow(self, xyz: Float) -> Shadow:
+        """The shadows of what stands around a place, snapped to a cell, so that they are drawn rarely."""
+        key = (round(float(xyz[0]) / self.config.snap_m), round(float(xyz[1]) / self.config.snap_m))
+        if key not in self._shadows:
+            while len(self._shadows) >= 4:
+                self._shadows.pop(next(iter(self._shadows)))
+            middle = np.array([key[0] * self.config.snap_m, key[1] * self.config.snap_m, xyz[2]])
+            middle[2] = float(self.scene.ground.height(middle[None, :2])[0])
+            shadow = shadow_map(self.scene.light.sun_dir, middle, self.config.shadow_texels, self.config.shadow_texel_m)
+            reach = 0.5 * self.config.shadow_texels * self.config.shadow_texel_m
+            for part in (self.scene.fixed, self.scene.signals.items):
+                cast(self.scene.library, part, shadow, reach, middle)
+            self._shadows[key] = shadow
+        return self._shadows[key]
+
+    def _beams(self, state: WorldState) -> Float:
+        """Head lamps as beams (B, 6): the ego's, and those of the nearest vehicles."""
+        ego, agents = state.ego, state.agents
+        yaw = float(yaw_of(ego.quat_xyzw))
+        c, s = math.cos(yaw), math.sin(yaw)
+        rows = [(ego.xyz[0] + 3.6 * c, ego.xyz[1] + 3.6 * s, ego.xyz[2] + 0.72, c, s, 1.0)]
+        gap = np.hypot(agents.xyz[:, 0] - ego.xyz[0], agents.xyz[:, 1] - ego.xyz[1])
+        for k in np.argsort(np.where(agents.valid, gap, np.inf), kind="stable")[: 3 * self.config.beams]:
+            if len(rows) >= self.config.beams or not agents.valid[k] or gap[k] > 110.0:
+                break
+            if AgentKind(int(agents.kind[k])) in HEADLAMP_KINDS:
+                c, s = math.cos(agents.yaw_rad[k]), math.sin(agents.yaw_rad[k])
+                half = 0.5 * agents.size_lwh[k, 0]
+                rows.append(
+                    (agents.xyz[k, 0] + half * c, agents.xyz[k, 1] + half * s, agents.xyz[k, 2] + 0.7, c, s, 0.7)
+                )
+        return np.array(rows)
+
+    def _frame(
+        self, camera: Camera, moving: Instances, standing: Instances, tables: Tables, state: WorldState
+    ) -> CameraFrame:  # fmt: skip
+        """Everything of one camera."""
+        scene, view, lens = self.scene, self.view(state, camera), self.lens(camera)
+        drawn, buffers = self.draw(view, lens, [scene.fixed, standing, moving])
+        out = frame.empty_picture(view)
+        frame.shade_all(scene.library, drawn, buffers, view, lens, tables, out)
+        if scene.light.wet > 0.0:
+            frame.wet_roads(view, lens, tables, out)
+        frame.glows(scene.library, self._lamps(drawn, view), view, tables, out)
+        rgb = np.empty((camera.height, camera.width, 3), np.uint8)
+        salt = (state.t_us // 1000 + zlib.crc32(camera.name.encode())) % 1_000_003
+        frame.finish(view, tables, frame.tone_table(scene.light.exposure), salt, out, rgb)
+        return CameraFrame(camera, state.t_us, rgb, out.semantic, out.instance, out.depth)
+
+    def _lamps(self, drawn: Drawn, view: View) -> Float:
+        """What is drawn -> its lamps (N, 10) for `glows`; each mesh's lamps moved with its instance."""
+        items, count = drawn.items, int(drawn.filled[2])
+        rows = []
+        lit = np.flatnonzero(items.flags[:count] != 0)
+        for k in lit:
+            spots = self.scene.lamp_spots.get(int(items.proto[k]))
+            if spots is None or not len(spots):
+                continue
+            axes, scale = items.axes[k], items.scale[k]
+            xyz = (spots[:, :3] * scale) @ axes.T + items.xyz[k]
+            facing = spots[:, 3:5] @ axes[:2, :2].T
+            radius = spots[:, 5] * math.sqrt(abs(scale[1] * scale[2]))
+            face = spots[:, 6]
+            material = self.scene.library.material[face.astype(int)]
+            n = len(spots)
+            rows.append(
+                np.column_stack(
+                    [xyz, facing, radius, material, np.full(n, items.flags[k]), np.full(n, items.seed[k]), face]
+                )
+            )
+        return np.concatenate(rows) if rows else np.zeros((0, 10))
+
+
+def warm_up(
+    renderer: CpuRenderer, state: WorldState, camera: Camera, say: Callable[[str], None] | None = None
+) -> float:
+    """Compile the kernels by drawing one frame -> seconds that it took; says so before and after if it is long."""
+    say = say or (lambda text: print(text, file=sys.stderr))
+    compiled = bool(frame.shade_rays.signatures)
+    start = time.perf_counter()
+    if not compiled:
+        say("compiling the renderer (once; kept in numba's cache) ...")
+    renderer.render(state, Rig((camera,)))
+    seconds = time.perf_counter() - start
+    if not compiled and seconds > 3.0:
+        say(f"compiled in {seconds:.0f} s")
+    return seconds
+
+
+def everything(scene: Scene, moving: Instances, standing: Instances) -> Instances:
+    """All instances of a moment in one list."""
+    return joined([scene.fixed, standing, moving])

@@ -1,0 +1,397 @@
+"""Visibility -> pictures: each pixel shaded once, edges smoothed, wet roads, fog, glows and rain over it, in 8 bits."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cordillera.sensors.kernels import inlined, kernel
+from cordillera.sensors.render_geometry import Drawn, View, project_vertex
+from cordillera.sensors.render_light import Tables, sky_at
+from cordillera.sensors.render_raster import Buffers, Lens
+from cordillera.sensors.render_shade import emission, hash01, shade
+from cordillera.sensors.scene_arrays import Library
+from cordillera.types import Float, Int
+
+SKY, TERRAIN = 15, 8  # Semantic
+LUT = 4096
+LUT_MAX = 6.0
+
+
+class Picture(NamedTuple):
+    """The channels of a frame while they are made."""
+
+    linear: NDArray[np.float32]  # (H, W, 3)
+    semantic: NDArray[np.uint8]  # (H, W)
+    instance: NDArray[np.uint16]  # (H, W)
+    depth: NDArray[np.float32]  # (H, W) along the ray, inf for the sky
+    mirror: NDArray[np.float32]  # (H, W) wet road
+
+
+def tone_table(exposure: float) -> NDArray[np.uint8]:
+    """An exposure -> sRGB bytes for linear light in steps of 6 / 4096, with a soft shoulder."""
+    x = (np.arange(LUT) + 0.5) * LUT_MAX / LUT * exposure
+    y = x * (1.0 + x / 9.0) / (1.0 + 0.72 * x)  # close to the identity in the shadows, slowly into white
+    y = np.clip(y * 1.02, 0.0, 1.0)
+    srgb = np.where(y <= 0.0031308, 12.92 * y, 1.055 * y ** (1.0 / 2.4) - 0.055)
+    return np.round(255.0 * srgb).astype(np.uint8)
+
+
+def empty_picture(view: View) -> Picture:
+    """A view -> its picture before anything is shaded."""
+    shape = (view.height, view.width)
+    return Picture(
+        np.empty((*shape, 3), np.float32),
+        np.empty(shape, np.uint8),
+        np.zeros(shape, np.uint16),
+        np.empty(shape, np.float32),
+        np.zeros(shape, np.float32),
+    )
+
+
+@inlined
+def background(view: View, tables: Tables, rx: float, ry: float, rz: float) -> tuple[float, float, float, int]:
+    """A ray that meets nothing -> the sky, or far ground below the horizon."""
+    a = view.axes
+    wx = a[0, 0] * rx + a[1, 0] * ry + a[2, 0] * rz
+    wy = a[0, 1] * rx + a[1, 1] * ry + a[2, 1] * rz
+    wz = a[0, 2] * rx + a[1, 2] * ry + a[2, 2] * rz
+    if wz < -0.004:
+        up = tables.light.sky_up
+        return 0.10 * up[0], 0.12 * up[1], 0.06 * up[2], TERRAIN
+    r, g, b = sky_at(tables.light.sky, wx, wy, wz)
+    return r, g, b, SKY
+
+
+@inlined
+def fogged(
+    tables: Tables, r: float, g: float, b: float, distance: float
+) -> tuple[float, float, float]:  # fmt: skip
+    """A colour and its distance -> the colour seen through the air."""
+    clear = math.exp(-distance * tables.light.fog_per_m)
+    fog = tables.light.fog
+    return fog[0] + clear * (r - fog[0]), fog[1] + clear * (g - fog[1]), fog[2] + clear * (b - fog[2])
+
+
+@kernel
+def shade_rays(
+    lib: Library, drawn: Drawn, buffers: Buffers, view: View, tables: Tables, seen: NDArray[np.int32],
+    ray: NDArray[np.float32], rgb: NDArray[np.float32], kind: NDArray[np.uint8], depth: NDArray[np.float32],
+    mirror: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Rays (3, N) and the triangles that they meet (N,) -> linear RGB (N, 3) through the air, class, distance, mirror.
+
+    All of the shader is inlined here: handing the tables from function to function costs more than shading.
+    """
+    for n in range(len(seen)):
+        rx, ry, rz = float(ray[0, n]), float(ray[1, n]), float(ray[2, n])
+        t = seen[n]
+        if t < 0:
+            r, g, b, semantic = background(view, tables, rx, ry, rz)
+            distance, wet = math.inf, 0.0
+        else:
+            r, g, b, semantic, distance, wet = shade(lib, drawn, buffers, view, tables, t, rx, ry, rz)
+            r, g, b = fogged(tables, r, g, b, distance)
+        rgb[n, 0], rgb[n, 1], rgb[n, 2] = r, g, b
+        kind[n], depth[n], mirror[n] = semantic, distance, wet
+
+
+@inlined
+def differs(
+    lib: Library, drawn: Drawn, seen: NDArray[np.int32], inverse: NDArray[np.float32], y: int, x: int, i: int, j: int
+) -> bool:
+    """Whether two neighbouring pixels see things between which an edge should be smoothed."""
+    s, t = seen[y, x], seen[i, j]
+    if s == t:
+        return False
+    if s < 0 or t < 0:
+        return True
+    a, b = inverse[y, x], inverse[i, j]
+    if lib.material[drawn.face[s]] != lib.material[drawn.face[t]]:
+        return True
+    return (drawn.items.label[drawn.owner[s]] != drawn.items.label[drawn.owner[t]]) or a > 1.2 * b or b > 1.2 * a
+
+
+@inlined
+def candidate(
+    near: NDArray[np.int64], count: int, buffers: Buffers, rx: float, ry: float, rz: float, other: int
+) -> int:
+    """Triangles seen around a pixel -> the nearest on this ray; where none is met, sky if seen around, else `other`."""
+    best, who, sky = 0.0, other, False
+    for c in range(count):
+        t = near[c]
+        if t < 0:
+            sky = True
+            continue
+        e, p = buffers.edge[t], buffers.plane[t]
+        depth = p[0] * rx + p[1] * ry + p[2] * rz
+        if depth > best and e[0, 0] * rx + e[0, 1] * ry + e[0, 2] * rz >= 0.0:
+            inside = e[1, 0] * rx + e[1, 1] * ry + e[1, 2] * rz >= 0.0
+            if inside and e[2, 0] * rx + e[2, 1] * ry + e[2, 2] * rz >= 0.0:
+                best, who = depth, t
+    return -1 if best == 0.0 and sky else who
+
+
+class Samples(NamedTuple):
+    """Rays beside the middle of pixels on edges, and what they meet."""
+
+    pixel: Int  # (N,) row * width + column
+    share: NDArray[np.float32]  # (N,) of the pixel
+    seen: NDArray[np.int32]  # (N,)
+    ray: NDArray[np.float32]  # (3, N)
+    scratch: Int  # (3, 9)
+
+
+def room_for_samples(view: View) -> Samples:
+    """A view -> room for as many samples as it can need."""
+    n = 4 * view.width * view.height
+    return Samples(
+        np.empty(n, np.int64),
+        np.empty(n, np.float32),
+        np.empty(n, np.int32),
+        np.empty((3, n), np.float32),
+        np.empty((3, 9), np.int64),
+    )
+
+
+@kernel
+def edge_samples(lib: Library, drawn: Drawn, buffers: Buffers, view: View, lens: Lens, out: Samples) -> int:
+    """Pixels on edges -> four rays each, tested against what the nine pixels around see; returns how many to shade.
+
+    Rays of a pixel that meet one triangle are one sample; what meets the triangle in its middle is shaded already.
+    """
+    seen, inverse, ray = buffers.seen, buffers.inverse, lens.ray
+    near, found, place = out.scratch[0], out.scratch[1], out.scratch[2]
+    total = 0
+    for y in range(1, view.height - 1):
+        for x in range(1, view.width - 1):
+            edge = differs(lib, drawn, seen, inverse, y, x, y, x + 1) or differs(
+                lib, drawn, seen, inverse, y, x, y + 1, x
+            )
+            edge = edge or differs(lib, drawn, seen, inverse, y, x, y, x - 1)
+            if not (edge or differs(lib, drawn, seen, inverse, y, x, y - 1, x)):
+                continue
+            count = 0
+            for i in range(y - 1, y + 2):
+                for j in range(x - 1, x + 2):
+                    t = seen[i, j]
+                    new = True
+                    for c in range(count):
+                        new = new and near[c] != t
+                    if new:
+                        near[count] = t
+                        count += 1
+            kinds = 0
+            for s in range(4):
+                du, dv = (0.125, -0.375, 0.375, -0.125)[s], (0.375, 0.125, -0.125, -0.375)[s]
+                rx = ray[0, y, x] + 0.5 * (
+                    du * (ray[0, y, x + 1] - ray[0, y, x - 1]) + dv * (ray[0, y + 1, x] - ray[0, y - 1, x])
+                )
+                ry = ray[1, y, x] + 0.5 * (
+                    du * (ray[1, y, x + 1] - ray[1, y, x - 1]) + dv * (ray[1, y + 1, x] - ray[1, y - 1, x])
+                )
+                rz = ray[2, y, x] + 0.5 * (
+                    du * (ray[2, y, x + 1] - ray[2, y, x - 1]) + dv * (ray[2, y + 1, x] - ray[2, y - 1, x])
+                )
+                t = candidate(near, count, buffers, rx, ry, rz, seen[y, x])
+                if t == seen[y, x]:
+                    continue
+                again = -1
+                for c in range(kinds):
+                    again = place[c] if found[c] == t else again
+                if again >= 0:
+                    out.share[again] += np.float32(0.25)
+                    continue
+                found[kinds], place[kinds] = t, total
+                kinds += 1
+                out.pixel[total], out.share[total], out.seen[total] = y * view.width + x, 0.25, t
+                out.ray[0, total], out.ray[1, total], out.ray[2, total] = rx, ry, rz
+                total += 1
+    return total
+
+
+@kernel
+def blend_samples(samples: Samples, rgb: NDArray[np.float32], count: int, out: NDArray[np.float32]) -> None:
+    """Shaded samples (N, 3) -> into the picture (H * W, 3), each with its share of its pixel.
+
+    Lamps are far brighter than white; without a limit one sample of four would own the pixel's colour.
+    """
+    first = 0
+    while first < count:
+        last, rest, p = first, 1.0, samples.pixel[first]
+        while last < count and samples.pixel[last] == p:
+            rest -= samples.share[last]
+            last += 1
+        for c in range(3):
+            mixed = rest * min(out[p, c], np.float32(4.0))
+            for n in range(first, last):
+                mixed += samples.share[n] * min(rgb[n, c], np.float32(4.0))
+            out[p, c] = mixed
+        first = last
+
+
+def shade_all(
+    lib: Library, drawn: Drawn, buffers: Buffers, view: View, lens: Lens, tables: Tables, out: Picture
+) -> None:  # fmt: skip
+    """Shade what every pixel sees, then smooth the edges."""
+    n = view.width * view.height
+    seen, ray = buffers.seen.reshape(-1), lens.ray.reshape(3, -1)
+    flat = (out.linear.reshape(-1, 3), out.semantic.reshape(-1), out.depth.reshape(-1), out.mirror.reshape(-1))
+    shade_rays(lib, drawn, buffers, view, tables, seen, ray, *flat)
+    labels = np.concatenate([drawn.items.label[drawn.owner[: drawn.filled[1]]], [0]])  # -1 takes the last: nothing
+    out.instance.reshape(-1)[:n] = labels[seen]
+    samples = room_for_samples(view)
+    count = edge_samples(lib, drawn, buffers, view, lens, samples)
+    rgb, rest = np.empty((count, 3), np.float32), np.empty((2, count), np.float32)
+    shade_rays(
+        lib,
+        drawn,
+        buffers,
+        view,
+        tables,
+        samples.seen[:count],
+        samples.ray,
+        rgb,
+        np.empty(count, np.uint8),
+        rest[0],
+        rest[1],
+    )
+    blend_samples(samples, rgb, count, flat[0])
+
+
+@inlined
+def pixel_of(view: View, x: float, y: float, z: float) -> tuple[float, float, float]:
+    """A point in the world -> its pixel and its distance; NaN where the lens does not reach."""
+    dx, dy, dz = x - view.origin[0], y - view.origin[1], z - view.origin[2]
+    a = view.axes
+    cx = a[0, 0] * dx + a[0, 1] * dy + a[0, 2] * dz
+    cy = a[1, 0] * dx + a[1, 1] * dy + a[1, 2] * dz
+    cz = a[2, 0] * dx + a[2, 1] * dy + a[2, 2] * dz
+    u, v = project_vertex(view, cx, cy, cz)
+    return u, v, math.sqrt(dx * dx + dy * dy + dz * dz)
+
+
+@kernel
+def wet_roads(view: View, lens: Lens, tables: Tables, out: Picture) -> None:
+    """Mix into wet ground what it mirrors: the picture above it where that is farther away, the sky otherwise."""
+    a = view.axes
+    height, width = view.height, view.width
+    for y in range(height):
+        for x in range(width):
+            weight = out.mirror[y, x]
+            if weight <= 0.01:
+                continue
+            distance = float(out.depth[y, x])
+            rx, ry, rz = lens.ray[0, y, x], lens.ray[1, y, x], lens.ray[2, y, x]
+            wx = a[0, 0] * rx + a[1, 0] * ry + a[2, 0] * rz
+            wy = a[0, 1] * rx + a[1, 1] * ry + a[2, 1] * rz
+            wz = a[0, 2] * rx + a[1, 2] * ry + a[2, 2] * rz
+            # ripples of the film of water lean the mirror towards and away from the viewer
+            jitter = 0.10 * (hash01(x, y, 3) - 0.5) * min(1.0, 12.0 / distance)
+            r, g, b = sky_at(tables.light.sky, wx, wy, -wz + abs(jitter))
+            for k in range(5):
+                run = distance * (0.15, 0.4, 0.9, 2.0, 4.5)[k]
+                px, py = view.origin[0] + (distance + run) * wx, view.origin[1] + (distance + run) * wy
+                pz = view.origin[2] + distance * wz + run * (-wz + jitter)
+                u, v, far = pixel_of(view, px, py, pz)
+                if not (0.0 <= u < width - 1.0 and 0.0 <= v < height - 1.0):
+                    continue
+                i, j = int(v + 0.5), int(u + 0.5)
+                there = out.depth[i, j]
+                if out.mirror[i, j] <= 0.01 and there < far * 1.25 and there > distance * 0.98:
+                    r, g, b = out.linear[i, j, 0], out.linear[i, j, 1], out.linear[i, j, 2]
+                    break
+            out.linear[y, x, 0] += weight * (min(r, 4.0) - out.linear[y, x, 0])
+            out.linear[y, x, 1] += weight * (min(g, 4.0) - out.linear[y, x, 1])
+            out.linear[y, x, 2] += weight * (min(b, 4.0) - out.linear[y, x, 2])
+
+
+@inlined
+def splat(out: Picture, u: float, v: float, sigma: float, r: float, g: float, b: float) -> None:
+    """Add a round soft spot of light to the picture."""
+    reach = 3.0 * sigma
+    height, width = out.depth.shape
+    for y in range(max(0, math.ceil(v - reach)), min(height, math.floor(v + reach) + 1)):
+        for x in range(max(0, math.ceil(u - reach)), min(width, math.floor(u + reach) + 1)):
+            k = math.exp(-((x - u) ** 2 + (y - v) ** 2) / (2.0 * sigma * sigma))
+            out.linear[y, x, 0] += k * r
+            out.linear[y, x, 1] += k * g
+            out.linear[y, x, 2] += k * b
+
+
+@inlined
+def visible_share(out: Picture, u: float, v: float, distance: float) -> float:
+    """The share of the nine pixels around a lamp in which nothing stands before it."""
+    height, width = out.depth.shape
+    clear, count = 0, 0
+    for i in range(int(v + 0.5) - 1, int(v + 0.5) + 2):
+        for j in range(int(u + 0.5) - 1, int(u + 0.5) + 2):
+            if 0 <= i < height and 0 <= j < width:
+                count += 1
+                clear += out.depth[i, j] > distance - 0.45
+    return clear / count if count else 0.0
+
+
+@kernel
+def glows(lib: Library, lamps: Float, view: View, tables: Tables, out: Picture) -> None:
+    """Lamps (N, 10: xyz, facing xy, radius, material, flags, seed, triangle) -> their light, never under a pixel.
+
+    A lamp smaller than a pixel is drawn as a spot of about one pixel, so that far lights stay legible; by night lamps
+    have a halo.
+    """
+    for n in range(len(lamps)):
+        x, y, z = lamps[n, 0], lamps[n, 1], lamps[n, 2]
+        u, v, distance = pixel_of(view, x, y, z)
+        if not (-2.0 < u < view.width + 1.0 and -2.0 < v < view.height + 1.0) or distance < 0.5:
+            continue
+        dx, dy = (view.origin[0] - x) / distance, (view.origin[1] - y) / distance
+        facing = dx * lamps[n, 3] + dy * lamps[n, 4]
+        if lamps[n, 3] == 0.0 and lamps[n, 4] == 0.0:
+            facing = 1.0
+        if facing < 0.15:
+            continue
+        face = int(lamps[n, 9])
+        r, g, b = emission(int(lamps[n, 6]), int(lamps[n, 7]), int(lamps[n, 8]), tables.t_s, lib.color[face])
+        if r + g + b <= 0.0:
+            continue
+        clear = visible_share(out, u, v, distance) * math.exp(-0.6 * distance * tables.light.fog_per_m)
+        if clear <= 0.0:
+            continue
+        size = view.focal * lamps[n, 5] / distance
+        if size < 1.2:  # what the pixels in between have missed
+            k = 0.55 * clear * min(1.0, 0.35 + size) * min(1.0, 1.2 - 0.5 * size)
+            splat(out, u, v, 0.62, k * r, k * g, k * b)
+        haze = tables.light.dark + 0.5 * (1.0 - math.exp(-60.0 * tables.light.fog_per_m))
+        if haze > 0.1:
+            k = 0.030 * clear * haze * min(1.0, size + 0.15) * facing
+            splat(out, u, v, max(1.6, 2.6 * size + 0.012 * view.focal), k * r, k * g, k * b)
+
+
+@kernel
+def finish(
+    view: View, tables: Tables, table: NDArray[np.uint8], salt: int, out: Picture, rgb: NDArray[np.uint8]
+) -> None:
+    """Linear picture -> bytes; rain falls as faint streaks that a time and camera decide."""
+    height, width = view.height, view.width
+    if tables.light.rain > 0.0:
+        fog = tables.light.fog
+        for n in range(width * height // 220):
+            x0 = hash01(n, salt, 1) * width
+            y0 = hash01(n, salt, 2) * height
+            depth = 0.3 + 0.7 * hash01(n, salt, 4)
+            long = int(0.012 * view.focal * (0.5 + 1.5 * depth)) + 2
+            lean = 0.25 * (hash01(salt, 5, n // 64) - 0.5) + 0.05
+            for k in range(long):
+                x, y = int(x0 + lean * k), int(y0) + k
+                if 0 <= x < width and y < height:
+                    for c in range(3):
+                        out.linear[y, x, c] += 0.11 * depth * (1.15 * fog[c] + 0.02 - out.linear[y, x, c] * 0.6)
+    scale = LUT / LUT_MAX
+    for y in range(height):
+        for x in range(width):
+            for c in range(3):
+                k = int(out.linear[y, x, c] * scale)
+                rgb[y, x, c] = table[min(max(k, 0), LUT - 1)]

@@ -1,0 +1,223 @@
+"""Light that reaches a point: sun through shadow maps, sky, street lamps and head lamps; and the sky itself."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cordillera.sensors.kernels import allocating, inlined, kernel
+from cordillera.sensors.light import Light
+from cordillera.sensors.scene_arrays import Instances, Library
+from cordillera.sensors.scene_ground import Surface
+from cordillera.sensors.scene_marks import Strokes
+from cordillera.types import Float, Int
+
+LAMP_CELL_M = 16.0
+LAMP_REACH_M = 30.0
+
+
+class Shadow(NamedTuple):
+    """A picture along the sun's direction: for each texel the nearest caster's height towards the sun."""
+
+    depth: NDArray[np.float32]  # (S, S), -inf where nothing casts
+    axes: Float  # (3, 3) rows u, v and w, the direction to the sun
+    center: Float  # (2,) u and v in the middle
+    texel_m: float
+
+
+class Lamps(NamedTuple):
+    """Street lamps in a grid of 16 m cells; each cell knows the lamps that reach it."""
+
+    xyz: Float  # (L, 3)
+    first: Int  # (R * C + 1,)
+    member: Int
+    columns: int
+    rows: int
+    x0: float
+    y0: float
+
+
+class Tables(NamedTuple):
+    """All that the shader looks up."""
+
+    light: Light
+    surface: Surface
+    strokes: Strokes
+    stroke_rgb: Float
+    noise: Float
+    signs: NDArray[np.float32]
+    lamps: Lamps
+    fixed: Shadow  # cast by what stands
+    moving: Shadow  # cast by what moves
+    beams: Float  # (B, 6) head lamps: x, y, z, forward x, forward y, power
+    t_s: float
+
+
+@inlined
+def sky_at(sky: NDArray[np.float32], x: float, y: float, z: float) -> tuple[float, float, float]:
+    """A direction -> the colour of the sky there, bilinear in the octahedral map."""
+    z = max(z, 0.0)
+    k = 1.0 / (abs(x) + abs(y) + z)
+    size = sky.shape[0]
+    u = ((x + y) * k * 0.5 + 0.5) * size - 0.5
+    v = ((x - y) * k * 0.5 + 0.5) * size - 0.5
+    i, j = min(max(math.floor(v), 0), size - 2), min(max(math.floor(u), 0), size - 2)
+    fu, fv = min(max(u - j, 0.0), 1.0), min(max(v - i, 0.0), 1.0)
+    a, b, c, d = (1.0 - fu) * (1.0 - fv), fu * (1.0 - fv), (1.0 - fu) * fv, fu * fv
+    p, q, r, s = sky[i, j], sky[i, j + 1], sky[i + 1, j], sky[i + 1, j + 1]
+    return (
+        a * p[0] + b * q[0] + c * r[0] + d * s[0],
+        a * p[1] + b * q[1] + c * r[1] + d * s[1],
+        a * p[2] + b * q[2] + c * r[2] + d * s[2],
+    )
+
+
+@inlined
+def lit_by(shadow: Shadow, x: float, y: float, z: float, bias_m: float) -> float:
+    """A point -> the share of the sun that reaches it past one map's casters, bilinear over four texels."""
+    a = shadow.axes
+    size = shadow.depth.shape[0]
+    u = (a[0, 0] * x + a[0, 1] * y + a[0, 2] * z - shadow.center[0]) / shadow.texel_m + 0.5 * size - 0.5
+    v = (a[1, 0] * x + a[1, 1] * y + a[1, 2] * z - shadow.center[1]) / shadow.texel_m + 0.5 * size - 0.5
+    if not (1.0 <= u < size - 2.0 and 1.0 <= v < size - 2.0):
+        return 1.0
+    w = a[2, 0] * x + a[2, 1] * y + a[2, 2] * z + bias_m
+    j, i = int(u), int(v)
+    fu, fv = u - j, v - i
+    d = shadow.depth
+    out = (1.0 - fu) * (1.0 - fv) if d[i, j] < w else 0.0
+    out += fu * (1.0 - fv) if d[i, j + 1] < w else 0.0
+    out += (1.0 - fu) * fv if d[i + 1, j] < w else 0.0
+    return out + (fu * fv if d[i + 1, j + 1] < w else 0.0)
+
+
+@inlined
+def lamp_light(tables: Tables, x: float, y: float, z: float, nx: float, ny: float, nz: float) -> float:
+    """A point with its normal -> the light of the street lamps around it, 1 right below one."""
+    lamps = tables.lamps
+    j, i = int((x - lamps.x0) // LAMP_CELL_M), int((y - lamps.y0) // LAMP_CELL_M)
+    if not (0 <= i < lamps.rows and 0 <= j < lamps.columns):
+        return 0.0
+    out = 0.0
+    cell = i * lamps.columns + j
+    for k in range(lamps.first[cell], lamps.first[cell + 1]):
+        lamp = lamps.xyz[lamps.member[k]]
+        dx, dy, dz = lamp[0] - x, lamp[1] - y, lamp[2] - z
+        d2 = dx * dx + dy * dy + dz * dz + 1.0
+        facing = (nx * dx + ny * dy + nz * dz) / math.sqrt(d2)
+        down = max(0.0, dz / math.sqrt(d2))
+        fade = max(0.0, 1.0 - d2 / (LAMP_REACH_M * LAMP_REACH_M))
+        out += max(0.15, facing) * down * fade * 42.0 / d2
+    return out
+
+
+@inlined
+def beam_light(tables: Tables, x: float, y: float, z: float, nx: float, ny: float, nz: float) -> float:
+    """A point with its normal -> the light of all dipped head lamps: wide, cut off at the height of the lamp."""
+    out = 0.0
+    for k in range(len(tables.beams)):
+        b = tables.beams[k]
+        dx, dy, dz = x - b[0], y - b[1], z - b[2]
+        ahead = dx * b[3] + dy * b[4]
+        if ahead < 0.3 or ahead > 90.0:
+            continue
+        side = (dx * b[4] - dy * b[3]) / ahead
+        rise = dz / ahead
+        wide = 1.0 / (1.0 + (side / 0.33) ** 4)
+        cut = min(1.0, max(0.06, 0.5 - (rise + 0.004) * 45.0))
+        d2 = ahead * ahead + dz * dz + (side * ahead) ** 2
+        facing = -(nx * dx + ny * dy + nz * dz) / math.sqrt(d2 + 1e-9)
+        # the grazing ground of a real road sends light back; half of the facing term keeps it visible
+        out += b[5] * wide * cut * (0.25 + max(0.0, facing)) * 70.0 / (d2 + 25.0)
+    return out
+
+
+@inlined
+def light_at(
+    tables: Tables, x: float, y: float, z: float, nx: float, ny: float, nz: float, bias_m: float
+) -> tuple[float, float, float]:  # fmt: skip
+    """A point with its normal -> the light on it, linear RGB."""
+    light = tables.light
+    s = light.sun_dir
+    facing = max(0.0, nx * s[0] + ny * s[1] + nz * s[2])
+    reach = 1.0
+    if light.dark < 1.0 and (facing > 0.0 or nz > 0.7):
+        px, py, pz = x + 0.12 * nx, y + 0.12 * ny, z + 0.12 * nz
+        reach = lit_by(tables.fixed, px, py, pz, bias_m) * lit_by(tables.moving, px, py, pz, bias_m)
+    up = 0.5 + 0.5 * nz
+    hidden = 0.62 + 0.38 * reach  # what hides the sun also hides a part of the sky
+    direct = facing * reach
+    r = light.sun[0] * direct + (light.sky_up[0] * up + light.sky_down[0] * (1.0 - up)) * hidden
+    g = light.sun[1] * direct + (light.sky_up[1] * up + light.sky_down[1] * (1.0 - up)) * hidden
+    b = light.sun[2] * direct + (light.sky_up[2] * up + light.sky_down[2] * (1.0 - up)) * hidden
+    if light.lamps:
+        beam = beam_light(tables, x, y, z, nx, ny, nz) * (0.15 + 0.85 * light.dark)
+        lamp = 0.34 * light.dark * lamp_light(tables, x, y, z, nx, ny, nz) if light.dark > 0.3 else 0.0
+        r += 0.95 * beam + 1.0 * lamp
+        g += 0.97 * beam + 0.76 * lamp
+        b += 1.00 * beam + 0.45 * lamp
+    return r, g, b
+
+
+@allocating
+def cast(lib: Library, inst: Instances, shadow: Shadow, reach_m: float, around: Float) -> None:
+    """Draw instances near a point into a shadow map, at their coarsest level but one."""
+    a, size = shadow.axes, shadow.depth.shape[0]
+    flat = np.empty((4096, 3))
+    for i in range(len(inst.proto)):
+        p = inst.proto[i]
+        if lib.switch_px[p, 0] < 0.0:  # marks those that cast nothing
+            continue
+        big = lib.radius[p] * max(inst.scale[i, 0], inst.scale[i, 1], inst.scale[i, 2])
+        if max(abs(inst.xyz[i, 0] - around[0]), abs(inst.xyz[i, 1] - around[1])) > reach_m + big + 40.0:
+            continue
+        level = min(1, lib.lods[p] - 1)
+        v0, v1 = lib.vert_range[p, level]
+        if v1 - v0 > 4096:
+            continue
+        for v in range(v0, v1):
+            for r in range(3):
+                flat[v - v0, r] = 0.0
+            for c in range(3):
+                axis = inst.axes[i]
+                w = axis[c, 0] * inst.scale[i, 0] * lib.vert[v, 0] + axis[c, 1] * inst.scale[i, 1] * lib.vert[v, 1]
+                w += axis[c, 2] * inst.scale[i, 2] * lib.vert[v, 2] + inst.xyz[i, c]
+                for r in range(3):
+                    flat[v - v0, r] += a[r, c] * w
+            flat[v - v0, 0] = (flat[v - v0, 0] - shadow.center[0]) / shadow.texel_m + 0.5 * size - 0.5
+            flat[v - v0, 1] = (flat[v - v0, 1] - shadow.center[1]) / shadow.texel_m + 0.5 * size - 0.5
+        for t in range(lib.tri_range[p, level, 0], lib.tri_range[p, level, 1]):
+            cast_triangle(flat, lib.tri[t, 0] - v0, lib.tri[t, 1] - v0, lib.tri[t, 2] - v0, shadow.depth)
+
+
+@kernel
+def cast_triangle(flat: Float, a: int, b: int, c: int, depth: NDArray[np.float32]) -> None:
+    """One triangle in texels -> the shadow map; only the side that looks at the sun is drawn."""
+    ax, ay, bx, by, cx, cy = flat[a, 0], flat[a, 1], flat[b, 0], flat[b, 1], flat[c, 0], flat[c, 1]
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    if area < 1e-9:
+        return
+    x0, x1 = max(0, math.ceil(min(ax, bx, cx))), min(depth.shape[1] - 1, math.floor(max(ax, bx, cx)))
+    y0, y1 = max(0, math.ceil(min(ay, by, cy))), min(depth.shape[0] - 1, math.floor(max(ay, by, cy)))
+    for y in range(y0, y1 + 1):
+        for x in range(x0, x1 + 1):
+            u = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
+            v = (cx - bx) * (y - by) - (cy - by) * (x - bx)
+            w = (ax - cx) * (y - cy) - (ay - cy) * (x - cx)
+            if u >= 0.0 and v >= 0.0 and w >= 0.0:
+                height = np.float32((v * flat[a, 2] + w * flat[b, 2] + u * flat[c, 2]) / area)
+                if height > depth[y, x]:
+                    depth[y, x] = height
+
+
+def shadow_map(sun_dir: Float, xyz: Float, size: int, texel_m: float) -> Shadow:
+    """Direction to the sun, a point in the middle -> an empty shadow map, snapped to whole texels."""
+    w = sun_dir / np.linalg.norm(sun_dir)
+    u = np.cross([0.0, 1.0, 0.0] if abs(w[1]) < 0.9 else [1.0, 0.0, 0.0], w)
+    u /= np.linalg.norm(u)
+    axes = np.stack([u, np.cross(w, u), w])
+    center = np.round(axes[:2] @ xyz / texel_m) * texel_m
+    return Shadow(np.full((size, size), -np.inf, np.float32), axes, center, texel_m)
