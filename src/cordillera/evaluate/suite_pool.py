@@ -9,6 +9,7 @@ import importlib
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from cordillera.evaluate.suite import Outcome, Task, crashed, drive_case
@@ -164,7 +166,9 @@ def on_ray(tasks: Sequence[Task], library: Any = None) -> Iterator[Outcome]:
     ray = library or _ray()
     started = not ray.is_initialized()
     if started:
-        ray.init(log_to_driver=False, include_dashboard=False)
+        # Workers find modules where this process does, a user's own policy among them.
+        paths = {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+        ray.init(log_to_driver=False, include_dashboard=False, runtime_env={"env_vars": paths})
     try:
         remote = ray.remote(num_cpus=1, max_retries=1)(drive_case)
         tasks_of = {remote.remote(task): task for task in tasks}

@@ -1,4 +1,4 @@
-"""Results of cases in, estimates with intervals out: pass rates, means of metrics, and whether one policy beats another.
+"""Results of cases in, estimates with intervals out: pass rates, means of metrics, whether one policy beats another.
 
 **What is estimated.** The mean over strata, which are the situations' (family, region): each weighs the same, however
 many seeds it has. **How sure it is.** Seeds are what is random. Each of `RESAMPLES` resamples draws, in every stratum
@@ -32,7 +32,7 @@ Z = 1.959963984540054
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % interval; all are NaN where nothing could be measured, the bounds where no spread is known."""
+    """A mean with its 95 % interval; NaN where nothing could be measured, or no spread is known."""
 
     value: float
     low: float
@@ -70,7 +70,7 @@ def metric_mean(results: Sequence[CaseResult], name: str) -> Estimate:
 
 
 def compare(a: Sequence[CaseResult], b: Sequence[CaseResult]) -> Comparison:
-    """Results of two policies -> which of them is better, if that can be said. ValueError without a common situation."""
+    """Results of two policies -> which is better, if that can be said. ValueError without a common situation."""
     of_b = {result.case.situation: result for result in b}
     pairs = [(result, of_b[result.case.situation]) for result in a if result.case.situation in of_b]
     if not pairs:

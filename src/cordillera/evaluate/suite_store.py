@@ -12,11 +12,13 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cordillera.data.rollouts import read_rollout, write_rollout
-from cordillera.evaluate.suite import Case, CaseResult, Outcome
+from cordillera.evaluate.suite import Case, CaseResult, Outcome, Task
+from cordillera.evaluate.suite_pool import Executor
 from cordillera.types import MetricResult, Rollout
 
 
@@ -59,10 +61,36 @@ class Store:
         return read_rollout(path) if path.is_file() else None
 
 
+def run_suite(
+    tasks: Sequence[Task], store: Store, executor: Executor, tell: Callable[[CaseResult, bool], None]
+) -> dict[Case, CaseResult]:
+    """Tasks -> the result of each, in their order; those whose result is in the store already are not driven again.
+
+    `tell` hears of every result, and whether it is new. Each is in the store before it is told of.
+    """
+    results = {task.case: found for task in tasks if (found := store.get(task.case)) is not None}
+    for result in results.values():
+        tell(result, False)
+    for outcome in executor([task for task in tasks if task.case not in results]):
+        store.put(outcome)
+        results[outcome.result.case] = outcome.result
+        tell(outcome.result, True)
+    return {task.case: results[task.case] for task in tasks}
+
+
+def stamp_of(settings: Sequence[str], folders: Sequence[Path]) -> str:
+    """Settings, and folders or files of code -> a short hash that changes with any of them."""
+    sha = hashlib.sha256("\n".join(settings).encode())
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]:
+            sha.update(path.read_bytes())
+    return sha.hexdigest()[:16]
+
+
 def plain(name: str) -> str:
     """A name -> one that any file system takes; where signs were replaced, a short hash keeps names apart."""
     text = re.sub(r"[^A-Za-z0-9_.+-]+", "_", name).strip(".")[-60:]
-    return text if text == name else f"{text}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return text if text and text == name else f"{text}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def write_json(value: object, path: Path) -> None:
