@@ -111,7 +111,7 @@ def wilson(passed: int, count: int) -> tuple[float, float]:
     rate, z2 = passed / count, Z * Z
     centre = (rate + z2 / (2 * count)) / (1 + z2 / count)
     half = Z / (1 + z2 / count) * math.sqrt(rate * (1 - rate) / count + z2 / (4 * count * count))
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    return (0.0 if passed == 0 else centre - half), (1.0 if passed == count else centre + half)
 
 
 def _stratum(result: CaseResult) -> tuple[str, str]:
