@@ -67,11 +67,15 @@ class Agents:
     blinker: Int = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (A,) 1 left, -1 right, 0 off
     wait_s: Float = field(default_factory=lambda: np.zeros(0))  # (A,) time since it came to a stand, 0 when under way
     crossing: Int = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (A,) being walked over, -1 for none
+    lateral_m: Float = field(default_factory=lambda: np.zeros(0))  # (A,) from the lane's centre, left positive
+    lateral_mps: Float = field(default_factory=lambda: np.zeros(0))  # (A,) its change
+    task: Int = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (A,) 0 drives, 1 parks, 2 pulls out
 
     def __post_init__(self) -> None:
-        """The last three columns may be left out: off, under way, on no crossing."""
+        """The columns from `blinker` on may be left out: off, under way, on no crossing, in mid-lane."""
         count = len(self.id)
-        for name, default in (("blinker", 0), ("wait_s", 0.0), ("crossing", -1)):
+        defaults = (("blinker", 0), ("wait_s", 0.0), ("crossing", -1))
+        for name, default in (*defaults, ("lateral_m", 0.0), ("lateral_mps", 0.0), ("task", 0)):
             if len(getattr(self, name)) == 0 and count:
                 object.__setattr__(self, name, np.full(count, default))
 
