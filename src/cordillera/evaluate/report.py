@@ -120,7 +120,9 @@ def _where(
 
 
 def _group(name: str, note: str, rows: list[list[CaseResult]]) -> GroupRow:
-    return GroupRow(name, note, "higher", tuple(map(pass_rate, rows)), tuple(sum(r.success for r in row) for row in rows))
+    return GroupRow(
+        name, note, "higher", tuple(map(pass_rate, rows)), tuple(sum(r.success for r in row) for row in rows)
+    )
 
 
 def worst_first(results: Sequence[CaseResult]) -> list[CaseResult]:
