@@ -39,6 +39,11 @@ def test_results_that_are_all_equal_get_the_score_interval():
     assert (low, high) == (pytest.approx(0.2365931, abs=1e-6), pytest.approx(0.7634069, abs=1e-6))
 
 
+def test_a_rate_within_one_family_has_the_score_interval():
+    estimate = pass_rate(drives("a", {"f": [1] * 5 + [0] * 5}))
+    assert (estimate.value, estimate.low, estimate.high) == (0.5, *wilson(5, 10))
+
+
 def test_the_interval_of_a_mean_is_as_wide_as_its_standard_error():
     values = np.random.default_rng(3).normal(10.0, 2.0, 400)
     estimate = mean(values, ["one"] * 400)

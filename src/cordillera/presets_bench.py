@@ -22,7 +22,7 @@ from rich.table import Table
 import cordillera
 from cordillera.evaluate.report import SuiteReport, make_report, to_tree, worst_first
 from cordillera.evaluate.report_page import Clip, write_report_page
-from cordillera.evaluate.suite import Case, CaseResult, Task, plan_cases, without_cameras
+from cordillera.evaluate.suite import SPLITS, Case, CaseResult, Task, plan_cases, without_cameras
 from cordillera.evaluate.suite_pool import Executor, in_processes, in_this_process, on_ray
 from cordillera.evaluate.suite_stats import Estimate
 from cordillera.evaluate.suite_store import Store, plain, run_suite, stamp_of, write_json
@@ -39,7 +39,6 @@ from cordillera.world.spawn import make_scenario
 
 MAPS = "maps:"  # "maps:town01" is the family of drives through a map, by seed
 MAP_DRIVE_S = 40.0
-SPLIT_SEEDS = {"train": 0, "val": 1 << 40, "test": 1 << 41}  # drives on maps: where the seeds of a split begin
 FILM = ViewConfig(960, 540, 6.0)
 FILM_S = 20.0  # of a drive that is filmed: its end
 
@@ -131,7 +130,7 @@ def source_of(policy: str) -> Path | None:
 def scenario_of(case: Case) -> Scenario:
     """A case -> its scenario."""
     if case.family.startswith(MAPS):
-        seed = SPLIT_SEEDS[case.split] + case.seed
+        seed = len(SPLITS) * case.seed + SPLITS.index(case.split)  # splits share no seed
         return make_scenario(case.family.removeprefix(MAPS), seed, MAP_DRIVE_S, region=case.region)
     raise ValueError(f"family {case.family!r} is not known")
 

@@ -29,9 +29,11 @@ METHOD = (
     "region and seed.",
     "A pass rate is the mean over families (and regions), each of which weighs the same. Its 95 % interval says how "
     "far it could move with other seeds: 10,000 resamples of the seeds within each family, each one fewer than there "
-    "are, which keeps the interval honest for few seeds. Where all drives of a group end alike, it is Wilson's.",
+    "are, which keeps the interval honest for few seeds. Within one family, or where all drives end alike, it is Wilson's.",
     "One policy beats another where the interval of the difference, resampled pair by pair, excludes zero and the "
     "exact sign test on the situations that only one of them passed gives p < 0.05.",
+    "No plan: the share of steps in which the policy gave nothing that a car can drive, and the driver stopped it. "
+    "To decide: the median time of a decision on the machine that is named above.",
 )
 
 
@@ -51,7 +53,7 @@ def write_report_page(report: SuiteReport, clips: Sequence[Clip], folder: Path) 
     policies = [row.policy for row in report.policies]
     values = {
         "policy": seal(script, style),
-        "title": esc(", ".join(policies) if len(policies) < 4 else f"{len(policies)} policies"),
+        "title": esc(f"Benchmark of {', '.join(policies) if len(policies) < 4 else f'{len(policies)} policies'}"),
         "style": style,
         "script": script,
         "facts": "".join(f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>" for k, v in report.provenance),
@@ -114,8 +116,8 @@ def _span(estimate: Estimate, scale: float = 100.0, digits: int = 1) -> str:
 def _headline(rows: Sequence[PolicyRow]) -> str:
     head = [
         ("Policy", ""), ("Passed", "right"), ("95 % interval", "right"), ("0 to 100 %", "plotted"), ("Drives", "right"),
-        ("Long-tail", "right"), ("Everyday", "right"), ("Crashed", "right"), ("Without plan", "right"),
-        ("Decision", "right"),
+        ("Long-tail", "right"), ("Everyday", "right"), ("Crashed", "right"), ("No plan", "right"),
+        ("To decide", "right"),
     ]  # fmt: skip
     body = []
     for row in rows:
@@ -248,7 +250,7 @@ def _worst(report: SuiteReport, clips: Sequence[Clip], folder: Path) -> str:
                 source = quote(Path(os.path.relpath(clip.path, folder)).as_posix())
             poster = f"data:image/jpeg;base64,{base64.b64encode(clip.poster).decode()}"
             figures.append(
-                f'<figure><video controls muted playsinline preload="none" poster="{poster}" src="{esc(source)}">'
+                f'<figure class="film"><video controls muted playsinline preload="none" poster="{poster}" src="{esc(source)}">'
                 f"</video><figcaption>{_caption(clip.result)}</figcaption></figure>"
             )
         if figures:

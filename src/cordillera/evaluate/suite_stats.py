@@ -5,8 +5,9 @@ many seeds it has. **How sure it is.** Seeds are what is random. Each of `RESAMP
 apart, n - 1 of its n seeds with replacement; the interval holds the middle 95 % of the resampled means. Drawing n - 1
 instead of n makes the variance of the mean unbiased for few seeds (McCarthy and Snowden, 1985), where the plain
 bootstrap is too narrow by the factor n / (n - 1). Strata of one seed have no spread of their own and are resampled as
-one stratum. Where all results of a group are equal a bootstrap has no spread at all: for pass rates the interval is
-then Wilson's (1927), for other means there is none. The random numbers are a function of the data's shape alone.
+one stratum. A pass rate within one stratum has Wilson's interval (1927), and so has one whose results are all equal,
+where a bootstrap has no spread; means of other values have no interval then. The random numbers depend on nothing but
+the shape of the data.
 
 **Comparison.** Two policies drove the same situations, so it is their differences that are resampled, pair by pair.
 A beats B where the interval of the mean difference lies above zero and the exact sign test on the pairs in which just
@@ -55,9 +56,9 @@ class Comparison:
 
 def pass_rate(results: Sequence[CaseResult]) -> Estimate:
     """Results of one policy -> its pass rate."""
-    values = np.array([float(result.success) for result in results])
-    found = mean(values, [_stratum(result) for result in results])
-    if len(values) and values.min() == values.max():
+    values, strata = np.array([float(result.success) for result in results]), [_stratum(result) for result in results]
+    found = mean(values, strata)
+    if len(values) and (values.min() == values.max() or len(set(strata)) == 1):
         low, high = wilson(int(values.sum()), len(values))
         return Estimate(found.value, low, high, len(values))
     return found
