@@ -29,7 +29,8 @@ METHOD = (
     "region and seed.",
     "A pass rate is the mean over families (and regions), each of which weighs the same. Its 95 % interval says how "
     "far it could move with other seeds: 10,000 resamples of the seeds within each family, each one fewer than there "
-    "are, which keeps the interval honest for few seeds. Within one family, or where all drives end alike, it is Wilson's.",
+    "are, which keeps the interval honest for few seeds. Within one family, or where all drives end alike, it is "
+    "Wilson's.",
     "One policy beats another where the interval of the difference, resampled pair by pair, excludes zero and the "
     "exact sign test on the situations that only one of them passed gives p < 0.05.",
     "No plan: the share of steps in which the policy gave nothing that a car can drive, and the driver stopped it. "
@@ -250,8 +251,8 @@ def _worst(report: SuiteReport, clips: Sequence[Clip], folder: Path) -> str:
                 source = quote(Path(os.path.relpath(clip.path, folder)).as_posix())
             poster = f"data:image/jpeg;base64,{base64.b64encode(clip.poster).decode()}"
             figures.append(
-                f'<figure class="film"><video controls muted playsinline preload="none" poster="{poster}" src="{esc(source)}">'
-                f"</video><figcaption>{_caption(clip.result)}</figcaption></figure>"
+                f'<figure class="film"><video controls muted playsinline preload="none" poster="{poster}" '
+                f'src="{esc(source)}"></video><figcaption>{_caption(clip.result)}</figcaption></figure>'
             )
         if figures:
             parts.append(f'<h3>{esc(row.policy)}</h3><div class="films">{"".join(figures)}</div>')
