@@ -35,6 +35,9 @@ HEADLAMP_KINDS = {k for k in AgentKind if k < 64} - {
 }
 
 
+ROOM = 40_000  # triangles that a frame has room for at first
+
+
 @dataclass(frozen=True, eq=False)
 class CameraFrame:
     """What one camera sees at one time."""
@@ -71,12 +74,18 @@ class RenderConfig:
 
 @dataclass(eq=False)
 class CpuRenderer:
-    """Draws one scene. It remembers lens tables and standing shadows, which depend on nothing but their key."""
+    """Draws one scene. It remembers lens tables and standing shadows, which depend on nothing but their key.
+
+    One renderer serves one thread of callers; its own threads each draw another camera.
+    """
 
     scene: Scene
     config: RenderConfig = field(default_factory=RenderConfig)
     _lenses: dict[int, tuple[Camera, Lens]] = field(default_factory=dict, repr=False)
     _shadows: dict[tuple[int, int], Shadow] = field(default_factory=dict, repr=False)
+    _scratch: dict[int, tuple[Drawn, frame.Samples]] = field(
+        default_factory=dict, repr=False
+    )  # a camera's working memory
 
     def render(self, state: WorldState, rig: Rig) -> tuple[CameraFrame, ...]:
         """A state and a rig -> colour, semantics, instances and depth of every camera."""
@@ -122,18 +131,22 @@ class CpuRenderer:
 
     def view(self, state: WorldState, camera: Camera) -> View:
         """A state -> the posed camera."""
-        return view_of(camera, transform_of(state.ego.xyz, state.ego.quat_xyzw) @ camera.tf_rig_camera)
+        lens = self.lens(camera)
+        tf = transform_of(state.ego.xyz, state.ego.quat_xyzw) @ camera.tf_rig_camera
+        return view_of(camera, tf, lens.theta_edge, lens.theta_limit)
 
-    def draw(self, view: View, lens: Lens, parts: list[Instances]) -> tuple[Drawn, Buffers]:
-        """A view and lists of instances -> what each pixel sees."""
-        room = 60_000
+    def draw(
+        self, view: View, lens: Lens, parts: list[Instances], room: Drawn | None = None
+    ) -> tuple[Drawn, Buffers]:  # fmt: skip
+        """A view and lists of instances -> what each pixel sees; `room` of an earlier frame is used again."""
+        drawn = room or room_for(ROOM, ROOM, ROOM // 6)
         while True:
-            drawn = room_for(room, room, room // 6)
+            drawn.filled[:] = 0
             for part in parts:
                 gather(self.scene.library, part, view, self.config.max_range_m, drawn)
             if not drawn.filled[3]:
                 break
-            room *= 2
+            drawn = room_for(2 * len(drawn.tri), 2 * len(drawn.tri), len(drawn.tri) // 3)
         buffers = empty_buffers(view, int(drawn.filled[1]))
         rasterise(drawn, view, lens, 0, int(drawn.filled[1]), buffers)
         return drawn, buffers
@@ -199,9 +212,11 @@ class CpuRenderer:
     ) -> CameraFrame:  # fmt: skip
         """Everything of one camera."""
         scene, view, lens = self.scene, self.view(state, camera), self.lens(camera)
-        drawn, buffers = self.draw(view, lens, [scene.fixed, standing, moving])
+        drawn, samples = self._scratch.get(id(camera)) or (None, frame.room_for_samples(view))
+        drawn, buffers = self.draw(view, lens, [scene.fixed, standing, moving], drawn)
+        self._scratch[id(camera)] = drawn, samples
         out = frame.empty_picture(view)
-        frame.shade_all(scene.library, drawn, buffers, view, lens, tables, out)
+        frame.shade_all(scene.library, drawn, buffers, view, lens, tables, samples, out)
         if scene.light.wet > 0.0:
             frame.wet_roads(view, lens, tables, out)
         frame.glows(scene.library, self._lamps(drawn, view), view, tables, out)
@@ -239,7 +254,7 @@ def warm_up(
 ) -> float:
     """Compile the kernels by drawing one frame -> seconds that it took; says so before and after if it is long."""
     say = say or (lambda text: print(text, file=sys.stderr))
-    compiled = bool(frame.shade_rays.signatures)
+    compiled = bool(frame.glows.signatures)
     start = time.perf_counter()
     if not compiled:
         say("compiling the renderer (once; kept in numba's cache) ...")

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from cordillera.sensors.kernels import inlined, kernel
 from cordillera.sensors.render_geometry import Drawn, View, project_vertex
 from cordillera.sensors.render_light import Tables, sky_at
+from cordillera.sensors.render_pixels import Shaded, room_for_rays, shade_rays
 from cordillera.sensors.render_raster import Buffers, Lens
-from cordillera.sensors.render_shade import emission, hash01, shade
+from cordillera.sensors.render_shade import emission, hash01
 from cordillera.sensors.scene_arrays import Library
 from cordillera.types import Float, Int
 
@@ -46,73 +47,31 @@ def empty_picture(view: View) -> Picture:
     return Picture(
         np.empty((*shape, 3), np.float32),
         np.empty(shape, np.uint8),
-        np.zeros(shape, np.uint16),
+        np.empty(shape, np.uint16),
         np.empty(shape, np.float32),
-        np.zeros(shape, np.float32),
+        np.empty(shape, np.float32),
     )
 
 
 @inlined
-def background(view: View, tables: Tables, rx: float, ry: float, rz: float) -> tuple[float, float, float, int]:
-    """A ray that meets nothing -> the sky, or far ground below the horizon."""
-    a = view.axes
-    wx = a[0, 0] * rx + a[1, 0] * ry + a[2, 0] * rz
-    wy = a[0, 1] * rx + a[1, 1] * ry + a[2, 1] * rz
-    wz = a[0, 2] * rx + a[1, 2] * ry + a[2, 2] * rz
-    if wz < -0.004:
-        up = tables.light.sky_up
-        return 0.10 * up[0], 0.12 * up[1], 0.06 * up[2], TERRAIN
-    r, g, b = sky_at(tables.light.sky, wx, wy, wz)
-    return r, g, b, SKY
-
-
-@inlined
-def fogged(
-    tables: Tables, r: float, g: float, b: float, distance: float
-) -> tuple[float, float, float]:  # fmt: skip
-    """A colour and its distance -> the colour seen through the air."""
-    clear = math.exp(-distance * tables.light.fog_per_m)
-    fog = tables.light.fog
-    return fog[0] + clear * (r - fog[0]), fog[1] + clear * (g - fog[1]), fog[2] + clear * (b - fog[2])
+def differs(own: int, other: int, a: float, b: float) -> bool:
+    """What two neighbouring pixels see, and how near -> whether the edge between them should be smoothed."""
+    return own != other or a > 1.2 * b or b > 1.2 * a
 
 
 @kernel
-def shade_rays(
-    lib: Library, drawn: Drawn, buffers: Buffers, view: View, tables: Tables, seen: NDArray[np.int32],
-    ray: NDArray[np.float32], rgb: NDArray[np.float32], kind: NDArray[np.uint8], depth: NDArray[np.float32],
-    mirror: NDArray[np.float32],
-) -> None:  # fmt: skip
-    """Rays (3, N) and the triangles that they meet (N,) -> linear RGB (N, 3) through the air, class, distance, mirror.
-
-    All of the shader is inlined here: handing the tables from function to function costs more than shading.
-    """
-    for n in range(len(seen)):
-        rx, ry, rz = float(ray[0, n]), float(ray[1, n]), float(ray[2, n])
-        t = seen[n]
-        if t < 0:
-            r, g, b, semantic = background(view, tables, rx, ry, rz)
-            distance, wet = math.inf, 0.0
-        else:
-            r, g, b, semantic, distance, wet = shade(lib, drawn, buffers, view, tables, t, rx, ry, rz)
-            r, g, b = fogged(tables, r, g, b, distance)
-        rgb[n, 0], rgb[n, 1], rgb[n, 2] = r, g, b
-        kind[n], depth[n], mirror[n] = semantic, distance, wet
-
-
-@inlined
-def differs(
-    lib: Library, drawn: Drawn, seen: NDArray[np.int32], inverse: NDArray[np.float32], y: int, x: int, i: int, j: int
-) -> bool:
-    """Whether two neighbouring pixels see things between which an edge should be smoothed."""
-    s, t = seen[y, x], seen[i, j]
-    if s == t:
-        return False
-    if s < 0 or t < 0:
-        return True
-    a, b = inverse[y, x], inverse[i, j]
-    if lib.material[drawn.face[s]] != lib.material[drawn.face[t]]:
-        return True
-    return (drawn.items.label[drawn.owner[s]] != drawn.items.label[drawn.owner[t]]) or a > 1.2 * b or b > 1.2 * a
+def mark_things(
+    lib: Library, drawn: Drawn, seen: NDArray[np.int32], thing: NDArray[np.int32], instance: NDArray[np.uint16]
+) -> None:
+    """The triangles that pixels see -> their instances, and a number for material and instance together."""
+    for y in range(seen.shape[0]):
+        for x in range(seen.shape[1]):
+            t = seen[y, x]
+            if t < 0:
+                thing[y, x], instance[y, x] = -1, 0
+            else:
+                label = drawn.items.label[drawn.owner[t]]
+                thing[y, x], instance[y, x] = label * 64 + lib.material[drawn.face[t]], label
 
 
 @inlined
@@ -143,6 +102,8 @@ class Samples(NamedTuple):
     seen: NDArray[np.int32]  # (N,)
     ray: NDArray[np.float32]  # (3, N)
     scratch: Int  # (3, 9)
+    thing: NDArray[np.int32]  # (H, W) what each pixel sees
+    shaded: Shaded  # (N,) what the rays bring back
 
 
 def room_for_samples(view: View) -> Samples:
@@ -154,6 +115,8 @@ def room_for_samples(view: View) -> Samples:
         np.empty(n, np.int32),
         np.empty((3, n), np.float32),
         np.empty((3, 9), np.int64),
+        np.empty((view.height, view.width), np.int32),
+        room_for_rays(n),
     )
 
 
@@ -163,16 +126,16 @@ def edge_samples(lib: Library, drawn: Drawn, buffers: Buffers, view: View, lens:
 
     Rays of a pixel that meet one triangle are one sample; what meets the triangle in its middle is shaded already.
     """
-    seen, inverse, ray = buffers.seen, buffers.inverse, lens.ray
+    seen, inverse, ray, thing = buffers.seen, buffers.inverse, lens.ray, out.thing
     near, found, place = out.scratch[0], out.scratch[1], out.scratch[2]
     total = 0
     for y in range(1, view.height - 1):
         for x in range(1, view.width - 1):
-            edge = differs(lib, drawn, seen, inverse, y, x, y, x + 1) or differs(
-                lib, drawn, seen, inverse, y, x, y + 1, x
-            )
-            edge = edge or differs(lib, drawn, seen, inverse, y, x, y, x - 1)
-            if not (edge or differs(lib, drawn, seen, inverse, y, x, y - 1, x)):
+            own, a = thing[y, x], inverse[y, x]
+            edge = differs(own, thing[y, x + 1], a, inverse[y, x + 1])
+            edge = edge or differs(own, thing[y + 1, x], a, inverse[y + 1, x])
+            edge = edge or differs(own, thing[y, x - 1], a, inverse[y, x - 1])
+            if not (edge or differs(own, thing[y - 1, x], a, inverse[y - 1, x])):
                 continue
             count = 0
             for i in range(y - 1, y + 2):
@@ -234,32 +197,18 @@ def blend_samples(samples: Samples, rgb: NDArray[np.float32], count: int, out: N
 
 
 def shade_all(
-    lib: Library, drawn: Drawn, buffers: Buffers, view: View, lens: Lens, tables: Tables, out: Picture
+    lib: Library, drawn: Drawn, buffers: Buffers, view: View, lens: Lens, tables: Tables, samples: Samples, out: Picture
 ) -> None:  # fmt: skip
-    """Shade what every pixel sees, then smooth the edges."""
-    n = view.width * view.height
+    """Shade what every pixel sees, then smooth the edges; `samples` is room that is used again from frame to frame."""
     seen, ray = buffers.seen.reshape(-1), lens.ray.reshape(3, -1)
-    flat = (out.linear.reshape(-1, 3), out.semantic.reshape(-1), out.depth.reshape(-1), out.mirror.reshape(-1))
-    shade_rays(lib, drawn, buffers, view, tables, seen, ray, *flat)
-    labels = np.concatenate([drawn.items.label[drawn.owner[: drawn.filled[1]]], [0]])  # -1 takes the last: nothing
-    out.instance.reshape(-1)[:n] = labels[seen]
-    samples = room_for_samples(view)
+    flat = Shaded(out.linear.reshape(-1, 3), out.semantic.reshape(-1), out.depth.reshape(-1), out.mirror.reshape(-1))
+    shade_rays(lib, drawn, buffers, view, tables, seen, ray, flat)
+    mark_things(lib, drawn, buffers.seen, samples.thing, out.instance)
     count = edge_samples(lib, drawn, buffers, view, lens, samples)
-    rgb, rest = np.empty((count, 3), np.float32), np.empty((2, count), np.float32)
-    shade_rays(
-        lib,
-        drawn,
-        buffers,
-        view,
-        tables,
-        samples.seen[:count],
-        samples.ray,
-        rgb,
-        np.empty(count, np.uint8),
-        rest[0],
-        rest[1],
-    )
-    blend_samples(samples, rgb, count, flat[0])
+    room = samples.shaded
+    extra = Shaded(room.rgb[:count], room.kind[:count], room.depth[:count], room.mirror[:count])
+    shade_rays(lib, drawn, buffers, view, tables, samples.seen[:count], samples.ray, extra)
+    blend_samples(samples, extra.rgb, count, flat.rgb)
 
 
 @inlined

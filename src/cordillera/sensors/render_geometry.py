@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cordillera.sensors.kernels import allocating, inlined
-from cordillera.sensors.rig import PINHOLE, theta_limit, unproject
+from cordillera.sensors.rig import PINHOLE
 from cordillera.sensors.scene_arrays import Instances, Library, no_instances
 from cordillera.types import Camera, Float, Int
 
@@ -43,11 +43,8 @@ class Drawn(NamedTuple):
     filled: Int  # (4,) vertices, triangles, items, overflow
 
 
-def view_of(camera: Camera, tf_world_camera: Float) -> View:
-    """A camera and its pose in the world -> the view."""
-    w, h = camera.width, camera.height
-    corners = unproject(camera, [[-0.5, -0.5], [w - 0.5, -0.5], [-0.5, h - 0.5], [w - 0.5, h - 0.5]])
-    edge = float(np.arccos(np.clip(corners[:, 2], -1.0, 1.0)).max())
+def view_of(camera: Camera, tf_world_camera: Float, theta_edge: float, theta_limit: float) -> View:
+    """A camera, its pose in the world, and the angles of its lens (see `Lens`) -> the view."""
     return View(
         np.ascontiguousarray(tf_world_camera[:3, :3].T),
         tf_world_camera[:3, 3].copy(),
@@ -55,11 +52,11 @@ def view_of(camera: Camera, tf_world_camera: Float) -> View:
         float(camera.cx),
         float(camera.cy),
         camera.model == PINHOLE,
-        edge + 1e-6,
-        theta_limit(camera),
+        theta_edge,
+        theta_limit,
         float(camera.fw_poly[1]),
-        int(w),
-        int(h),
+        camera.width,
+        camera.height,
     )
 
 

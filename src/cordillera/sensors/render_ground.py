@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cordillera.sensors.kernels import inlined
 from cordillera.sensors.render_light import Tables
 from cordillera.sensors.scene_ground import NODES, STEP_M, TILE_M, Surface
 from cordillera.sensors.scene_marks import CELL_M, Strokes
-from cordillera.types import Float
 
 EDGE_PER_M = 1.1  # slope of the blurred classes across an edge
 ROAD, LANE_MARK, BIKE_LANE, SIDEWALK, TERRAIN = 1, 2, 5, 6, 8  # Semantic
@@ -42,9 +44,9 @@ def sharpened(value: float, footprint_m: float) -> float:
 
 
 @inlined
-def grain(noise: Float, layer: int, x: float, y: float, per_m: float) -> float:
+def grain(noise: NDArray[np.float32], layer: int, x: float, y: float, per_m: float) -> float:
     """Noise in 0..1 at a place, nearest sample."""
-    return noise[layer, math.floor(y * per_m) & 255, math.floor(x * per_m) & 255]
+    return float(noise[layer, math.floor(y * per_m) & 255, math.floor(x * per_m) & 255])
 
 
 @inlined
@@ -65,22 +67,21 @@ def paint_at(
     j, i = math.floor((x - strokes.x0) / CELL_M), math.floor((y - strokes.y0) / CELL_M)
     if not (0 <= i < strokes.rows and 0 <= j < strokes.columns):
         return 0.0, 0, LANE_MARK
+    if strokes.blocks[i >> 2, j >> 2] == 0:
+        return 0.0, 0, LANE_MARK
     cell = i * strokes.columns + j
     bare, most, color, kind = 1.0, 0.0, 0, LANE_MARK
+    reach = abs(ux) + abs(uy) + abs(vx) + abs(vy) + 0.008
     for k in range(strokes.first[cell], strokes.first[cell + 1]):
         m = strokes.member[k]
         line = strokes.line[m]
-        if abs(line[4] - z) > 1.5:
-            continue
-        dx, dy = line[2] - line[0], line[3] - line[1]
-        length = math.sqrt(dx * dx + dy * dy)
-        if length < 1e-6:
-            continue
-        dx, dy = dx / length, dy / length
+        dx, dy, length = line[2], line[3], line[4]
         px, py = x - line[0], y - line[1]
         across = abs(py * dx - px * dy)
+        if across > line[7] + 0.5 * reach or abs(line[5] - z) > 1.5:
+            continue
         wide = max(0.5 * (abs(uy * dx - ux * dy) + abs(vy * dx - vx * dy)), 0.004)
-        cover = min(across + wide, line[6]) - max(across - wide, -line[6])
+        cover = min(across + wide, line[7]) - max(across - wide, -line[7])
         if cover <= 0.0:
             continue
         cover /= 2.0 * wide
@@ -90,8 +91,8 @@ def paint_at(
         if share <= 0.0:
             continue
         cover *= share / (2.0 * deep)
-        if line[8] > 0.0:
-            cover *= dashes(line[5] + along, deep, line[7], line[8])
+        if line[9] > 0.0:
+            cover *= dashes(line[6] + along, deep, line[8], line[9])
         bare *= 1.0 - min(cover, 1.0)
         if cover > most:
             most, color, kind = cover, int(strokes.color[m]), int(strokes.semantic[m])

@@ -26,6 +26,7 @@ class Shadow(NamedTuple):
     axes: Float  # (3, 3) rows u, v and w, the direction to the sun
     center: Float  # (2,) u and v in the middle
     texel_m: float
+    blocks: NDArray[np.uint8]  # (S / 16, S / 16) whether anything casts on these texels: small, so in cache
 
 
 class Lamps(NamedTuple):
@@ -47,7 +48,7 @@ class Tables(NamedTuple):
     surface: Surface
     strokes: Strokes
     stroke_rgb: Float
-    noise: Float
+    noise: NDArray[np.float32]
     signs: NDArray[np.float32]
     lamps: Lamps
     fixed: Shadow  # cast by what stands
@@ -84,8 +85,10 @@ def lit_by(shadow: Shadow, x: float, y: float, z: float, bias_m: float) -> float
     v = (a[1, 0] * x + a[1, 1] * y + a[1, 2] * z - shadow.center[1]) / shadow.texel_m + 0.5 * size - 0.5
     if not (1.0 <= u < size - 2.0 and 1.0 <= v < size - 2.0):
         return 1.0
-    w = a[2, 0] * x + a[2, 1] * y + a[2, 2] * z + bias_m
     j, i = int(u), int(v)
+    if shadow.blocks[i >> 4, j >> 4] == 0:
+        return 1.0
+    w = a[2, 0] * x + a[2, 1] * y + a[2, 2] * z + bias_m
     fu, fv = u - j, v - i
     d = shadow.depth
     out = (1.0 - fu) * (1.0 - fv) if d[i, j] < w else 0.0
@@ -190,11 +193,11 @@ def cast(lib: Library, inst: Instances, shadow: Shadow, reach_m: float, around: 
             flat[v - v0, 0] = (flat[v - v0, 0] - shadow.center[0]) / shadow.texel_m + 0.5 * size - 0.5
             flat[v - v0, 1] = (flat[v - v0, 1] - shadow.center[1]) / shadow.texel_m + 0.5 * size - 0.5
         for t in range(lib.tri_range[p, level, 0], lib.tri_range[p, level, 1]):
-            cast_triangle(flat, lib.tri[t, 0] - v0, lib.tri[t, 1] - v0, lib.tri[t, 2] - v0, shadow.depth)
+            cast_triangle(flat, lib.tri[t, 0] - v0, lib.tri[t, 1] - v0, lib.tri[t, 2] - v0, shadow.depth, shadow.blocks)
 
 
 @kernel
-def cast_triangle(flat: Float, a: int, b: int, c: int, depth: NDArray[np.float32]) -> None:
+def cast_triangle(flat: Float, a: int, b: int, c: int, depth: NDArray[np.float32], blocks: NDArray[np.uint8]) -> None:
     """One triangle in texels -> the shadow map; only the side that looks at the sun is drawn."""
     ax, ay, bx, by, cx, cy = flat[a, 0], flat[a, 1], flat[b, 0], flat[b, 1], flat[c, 0], flat[c, 1]
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
@@ -202,6 +205,9 @@ def cast_triangle(flat: Float, a: int, b: int, c: int, depth: NDArray[np.float32
         return
     x0, x1 = max(0, math.ceil(min(ax, bx, cx))), min(depth.shape[1] - 1, math.floor(max(ax, bx, cx)))
     y0, y1 = max(0, math.ceil(min(ay, by, cy))), min(depth.shape[0] - 1, math.floor(max(ay, by, cy)))
+    for i in range(max(y0 - 1, 0) >> 4, (y1 >> 4) + 1):  # a point reads the texel before it too
+        for j in range(max(x0 - 1, 0) >> 4, (x1 >> 4) + 1):
+            blocks[i, j] = 1
     for y in range(y0, y1 + 1):
         for x in range(x0, x1 + 1):
             u = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
@@ -220,4 +226,5 @@ def shadow_map(sun_dir: Float, xyz: Float, size: int, texel_m: float) -> Shadow:
     u /= np.linalg.norm(u)
     axes = np.stack([u, np.cross(w, u), w])
     center = np.round(axes[:2] @ xyz / texel_m) * texel_m
-    return Shadow(np.full((size, size), -np.inf, np.float32), axes, center, texel_m)
+    blocks = np.zeros((-(-size // 16), -(-size // 16)), np.uint8)
+    return Shadow(np.full((size, size), -np.inf, np.float32), axes, center, texel_m, blocks)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cordillera.sensors.kernels import allocating, inlined, kernel
 from cordillera.sensors.render_geometry import Drawn, View
-from cordillera.sensors.rig import ray_table
+from cordillera.sensors.rig import ray_table, theta_limit, unproject
 from cordillera.types import Camera, Float, Int
 
 Single = NDArray[np.float32]
@@ -30,6 +30,8 @@ class Lens(NamedTuple):
     cone_axis: Float  # (R, C, 3)
     cone_sin: Float  # (R, C) sine of the half angle
     corner_ratio: Float  # (1,) largest curvature of a projected straight edge, per pixel
+    theta_edge: float  # the image's largest angle from the axis
+    theta_limit: float  # to where the lens maps one to one
 
 
 class Buffers(NamedTuple):
@@ -55,7 +57,11 @@ def lens_of(camera: Camera) -> Lens:
             cosine = float((part @ axis[i, j]).min())
             sine[i, j] = math.sqrt(max(0.0, 1.0 - cosine * cosine)) + 1e-6
     bend = np.array([1.0 / camera.fw_poly[1]])
-    return Lens(np.ascontiguousarray(np.moveaxis(rays, -1, 0), dtype=np.float32), axis, sine, bend)
+    w, h = camera.width, camera.height
+    corners = unproject(camera, [[-0.5, -0.5], [w - 0.5, -0.5], [-0.5, h - 0.5], [w - 0.5, h - 0.5]])
+    edge = float(np.arccos(np.clip(corners[:, 2], -1.0, 1.0)).max()) + 1e-6
+    table = np.ascontiguousarray(np.moveaxis(rays, -1, 0), dtype=np.float32)
+    return Lens(table, axis, sine, bend, edge, theta_limit(camera))
 
 
 def empty_buffers(view: View, triangles: int) -> Buffers:
@@ -125,13 +131,23 @@ def fill(
 
 
 @inlined
-def outside(edge: Float, axis: Float, sine: float) -> bool:
-    """Whether a cone of rays lies wholly on the outer side of one of the edge functions."""
-    for k in range(3):
-        x, y, z = edge[k, 0], edge[k, 1], edge[k, 2]
-        if x * axis[0] + y * axis[1] + z * axis[2] < -sine * math.sqrt(x * x + y * y + z * z):
-            return True
-    return False
+def length_of(edge: Float, k: int) -> float:
+    """The length of one edge function's vector."""
+    return math.sqrt(edge[k, 0] * edge[k, 0] + edge[k, 1] * edge[k, 1] + edge[k, 2] * edge[k, 2])
+
+
+@inlined
+def beyond(edge: Float, k: int, axis: Float, reach: float) -> bool:
+    """Whether a cone of rays lies wholly on the outer side of an edge; `reach`: sine of the cone times the length."""
+    return edge[k, 0] * axis[0] + edge[k, 1] * axis[1] + edge[k, 2] * axis[2] < -reach
+
+
+@inlined
+def tiles(low: float, high: float, step: int, count: int) -> tuple[int, int]:
+    """An interval of pixels (not finite: all) -> first and last + 1 of the tiles that it touches."""
+    if not (-1e6 < low < 1e6 and -1e6 < high < 1e6):
+        return 0, count
+    return max(0, math.floor(low / step)), min(count, math.floor(high / step) + 1)
 
 
 @inlined
@@ -164,9 +180,18 @@ def rasterise(drawn: Drawn, view: View, lens: Lens, first: int, last: int, out: 
         if small:
             fill(lens.ray, out.edge[t], out.plane[t], t, ix0, ix1, iy0, iy1, out.inverse, out.seen)
             continue
-        for i in range(lens.cone_sin.shape[0]):
-            for j in range(lens.cone_sin.shape[1]):
-                if outside(out.edge[t], lens.cone_axis[i, j], lens.cone_sin[i, j]):
+        edge = out.edge[t]
+        e0, e1, e2 = length_of(edge, 0), length_of(edge, 1), length_of(edge, 2)
+        i0, i1 = tiles(y0, y1, TILE_H, lens.cone_sin.shape[0])
+        j0, j1 = tiles(x0, x1, TILE_W, lens.cone_sin.shape[1])
+        for i in range(i0, i1):
+            for j in range(j0, j1):
+                axis, sine = lens.cone_axis[i, j], lens.cone_sin[i, j]
+                if (
+                    beyond(edge, 0, axis, sine * e0)
+                    or beyond(edge, 1, axis, sine * e1)
+                    or beyond(edge, 2, axis, sine * e2)
+                ):
                     continue
                 fx, fy = j * TILE_W, i * TILE_H
                 lx, ly = min(width, fx + TILE_W), min(height, fy + TILE_H)

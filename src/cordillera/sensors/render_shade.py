@@ -16,7 +16,6 @@ from cordillera.sensors.classes import (
     FACADE,
     FOLIAGE,
     GLASS,
-    GROUND,
     HEADLAMP,
     INDICATES_LEFT,
     INDICATES_RIGHT,
@@ -232,45 +231,63 @@ def textured(
 
 
 @inlined
-def shade(
-    lib: Library, drawn: Drawn, buffers: Buffers, view: View, tables: Tables, t: int, rx: float, ry: float, rz: float
-) -> tuple[float, float, float, int, float, float]:  # fmt: skip
-    """A triangle and a unit ray in the camera frame -> linear RGB, class, distance, wet ground that mirrors (0..1)."""
-    plane, axes, items = buffers.plane[t], view.axes, drawn.items
+def hit(
+    buffers: Buffers, view: View, t: int, rx: float, ry: float, rz: float
+) -> tuple[float, float, float, float, float, float, float]:  # fmt: skip
+    """A triangle and a unit ray in the camera frame -> distance, the ray in the world, and the point that it meets."""
+    plane, axes = buffers.plane[t], view.axes
     distance = 1.0 / max(plane[0] * rx + plane[1] * ry + plane[2] * rz, 1e-6)
     wx = axes[0, 0] * rx + axes[1, 0] * ry + axes[2, 0] * rz
     wy = axes[0, 1] * rx + axes[1, 1] * ry + axes[2, 1] * rz
     wz = axes[0, 2] * rx + axes[1, 2] * ry + axes[2, 2] * rz
     x, y, z = view.origin[0] + distance * wx, view.origin[1] + distance * wy, view.origin[2] + distance * wz
+    return distance, wx, wy, wz, x, y, z
+
+
+@inlined
+def shade_ground(
+    lib: Library, drawn: Drawn, buffers: Buffers, view: View, tables: Tables, t: int, rx: float, ry: float, rz: float
+) -> tuple[float, float, float, int, float, float]:  # fmt: skip
+    """A triangle of the ground and a ray -> linear RGB, class, distance, wet ground that mirrors (0..1)."""
+    distance, wx, wy, wz, x, y, z = hit(buffers, view, t, rx, ry, rz)
+    deck = lib.material[drawn.face[t]] == DECK
+    r, g, b, kind, mirror, nx, ny, nz = on_ground(
+        tables, view, buffers.plane[t], distance, wx, wy, wz, x, y, z, deck
+    )  # fmt: skip
+    lr, lg, lb = light_at(tables, x, y, z, nx, ny, nz, 0.02)
+    return r * lr, g * lg, b * lb, kind, distance, mirror
+
+
+@inlined
+def shade_thing(
+    lib: Library, drawn: Drawn, buffers: Buffers, view: View, tables: Tables, t: int, rx: float, ry: float, rz: float
+) -> tuple[float, float, float, int, float]:  # fmt: skip
+    """A triangle of anything but the ground and a ray -> linear RGB, class, distance."""
+    items = drawn.items
+    distance, wx, wy, wz, x, y, z = hit(buffers, view, t, rx, ry, rz)
     face, k = drawn.face[t], drawn.owner[t]
     material, kind = lib.material[face], int(items.semantic[k])
-    shine, glow, mirror, bias = 0.0, 0.0, 0.0, 0.02
-    if material in (GROUND, DECK):
-        r, g, b, kind, mirror, nx, ny, nz = on_ground(
-            tables, view, plane, distance, wx, wy, wz, x, y, z, material == DECK
-        )
-    else:
-        if (material >= HEADLAMP and material <= BEACON) or (material >= LENS_TOP and material <= STREET_LAMP):
-            er, eg, eb = emission(material, items.flags[k], items.seed[k], tables.t_s, lib.color[face])
-            if er + eg + eb > 0.0:
-                return er, eg, eb, kind, distance, 0.0
-        wa, wb, wc = weights_at(buffers.edge[t], rx, ry, rz)
-        i, j, m = lib.tri[face, 0], lib.tri[face, 1], lib.tri[face, 2]
-        scale, turn = items.scale[k], items.axes[k]
-        px = (wa * lib.normal[i, 0] + wb * lib.normal[j, 0] + wc * lib.normal[m, 0]) / scale[0]
-        py = (wa * lib.normal[i, 1] + wb * lib.normal[j, 1] + wc * lib.normal[m, 1]) / scale[1]
-        pz = (wa * lib.normal[i, 2] + wb * lib.normal[j, 2] + wc * lib.normal[m, 2]) / scale[2]
-        length = max(math.sqrt(px * px + py * py + pz * pz), 1e-12)
-        px, py, pz = px / length, py / length, pz / length
-        nx = turn[0, 0] * px + turn[0, 1] * py + turn[0, 2] * pz
-        ny = turn[1, 0] * px + turn[1, 1] * py + turn[1, 2] * pz
-        nz = turn[2, 0] * px + turn[2, 1] * py + turn[2, 2] * pz
-        cosine, bias = max(0.2, abs(wx * nx + wy * ny + wz * nz)), 0.25
-        r, g, b, shine, glow = textured(
-            lib, drawn, tables, face, k, wa, wb, wc, px, py, x, y, z, distance / view.focal, cosine, distance
-        )  # fmt: skip
-        kind = RIDER if material == RIDER_CLOTH else kind
-    lr, lg, lb = light_at(tables, x, y, z, nx, ny, nz, bias)
+    if (material >= HEADLAMP and material <= BEACON) or (material >= LENS_TOP and material <= STREET_LAMP):
+        er, eg, eb = emission(material, items.flags[k], items.seed[k], tables.t_s, lib.color[face])
+        if er + eg + eb > 0.0:
+            return er, eg, eb, kind, distance
+    wa, wb, wc = weights_at(buffers.edge[t], rx, ry, rz)
+    i, j, m = lib.tri[face, 0], lib.tri[face, 1], lib.tri[face, 2]
+    scale, turn = items.scale[k], items.axes[k]
+    px = (wa * lib.normal[i, 0] + wb * lib.normal[j, 0] + wc * lib.normal[m, 0]) / scale[0]
+    py = (wa * lib.normal[i, 1] + wb * lib.normal[j, 1] + wc * lib.normal[m, 1]) / scale[1]
+    pz = (wa * lib.normal[i, 2] + wb * lib.normal[j, 2] + wc * lib.normal[m, 2]) / scale[2]
+    length = max(math.sqrt(px * px + py * py + pz * pz), 1e-12)
+    px, py, pz = px / length, py / length, pz / length
+    nx = turn[0, 0] * px + turn[0, 1] * py + turn[0, 2] * pz
+    ny = turn[1, 0] * px + turn[1, 1] * py + turn[1, 2] * pz
+    nz = turn[2, 0] * px + turn[2, 1] * py + turn[2, 2] * pz
+    cosine = max(0.2, abs(wx * nx + wy * ny + wz * nz))
+    r, g, b, shine, glow = textured(
+        lib, drawn, tables, face, k, wa, wb, wc, px, py, x, y, z, distance / view.focal, cosine, distance
+    )  # fmt: skip
+    kind = RIDER if material == RIDER_CLOTH else kind
+    lr, lg, lb = light_at(tables, x, y, z, nx, ny, nz, 0.25)
     if material == FACADE:
         r, g, b = r * lr + 0.34 * glow, g * lg + 0.25 * glow, b * lb + 0.13 * glow
     else:
@@ -279,7 +296,7 @@ def shade(
         mr, mg, mb, fresnel = mirrored_sky(tables, wx, wy, wz, nx, ny, nz)
         weight = min(1.0, shine * fresnel)
         r, g, b = r + weight * (mr - r), g + weight * (mg - g), b + weight * (mb - b)
-    return r, g, b, kind, distance, mirror
+    return r, g, b, kind, distance
 
 
 @inlined

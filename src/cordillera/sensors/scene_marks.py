@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cordillera.geometry import arc_length, simplify
 from cordillera.sensors.classes import Semantic
@@ -32,11 +33,12 @@ DASHES = {"US": (3.0, 12.0), "JP": (5.0, 10.0), "GB": (2.0, 6.0), "": (3.0, 9.0)
 class Strokes(NamedTuple):
     """N straight strokes, and for each 2 m cell those that may touch it."""
 
-    line: Float  # (N, 9) ax, ay, bx, by, z, s at a, half width, painted length and period of dashes (0: solid)
+    line: Float  # (N, 10) ax, ay, direction, length, z, s at a, half width, painted and period of dashes (0: solid)
     color: Int  # (N,)
     semantic: Int  # (N,)
-    first: Int  # (R * C + 1,)
-    member: Int  # (M,)
+    first: NDArray[np.int32]  # (R * C + 1,)
+    member: NDArray[np.int32]  # (M,)
+    blocks: NDArray[np.uint8]  # (ceil(R / 4), ceil(C / 4)) whether any of 4 x 4 cells has a stroke: small, so in cache
     columns: int
     rows: int
     x0: float
@@ -94,12 +96,17 @@ def _in_grid(table: Float, corner: tuple[float, float]) -> Strokes:
     order = np.argsort(cell, kind="stable")
     first = np.zeros(rows * columns + 1, np.int64)
     np.add.at(first, cell + 1, 1)
+    step = table[:, 2:4] - table[:, 0:2]
+    length = np.linalg.norm(step, axis=1)
+    blocks = np.zeros((-(-rows // 4), -(-columns // 4)), np.uint8)
+    blocks[cell // columns // 4, cell % columns // 4] = 1
     return Strokes(
-        np.ascontiguousarray(table[:, :9]),
+        np.column_stack([table[:, :2], step / np.maximum(length, 1e-9)[:, None], length, table[:, 4:9]]),
         table[:, 9].astype(np.int64),
         table[:, 10].astype(np.int64),
-        np.cumsum(first),
-        owner[order].astype(np.int64),
+        np.cumsum(first).astype(np.int32),
+        owner[order].astype(np.int32),
+        blocks,
         columns,
         rows,
         x0,

@@ -20,7 +20,7 @@ SIGN_PX = 64
 
 
 @cache
-def noise_table() -> Float:
+def noise_table() -> NDArray[np.float32]:
     """Nothing -> (2, 256, 256) tileable noise in 0..1 with mean 0.5: fine grain, and soft clouds."""
     rng = np.random.default_rng(7)
     white = rng.random((NOISE, NOISE))
@@ -30,7 +30,7 @@ def noise_table() -> Float:
     cloud = np.zeros((NOISE, NOISE))
     for octave in range(5):
         cloud += 0.5**octave * _unit(gaussian_filter(rng.random((NOISE, NOISE)), 32.0 / 2**octave, mode="wrap"))
-    return np.stack([_level(grain), _level(cloud)])
+    return np.stack([_level(grain), _level(cloud)]).astype(np.float32)
 
 
 def _unit(field: Float) -> Float:
