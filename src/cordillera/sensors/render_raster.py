@@ -143,6 +143,16 @@ def beyond(edge: Float, k: int, axis: Float, reach: float) -> bool:
 
 
 @inlined
+def outside(edge: Float, axis: Float, sine: float) -> bool:
+    """Whether a cone of rays lies wholly on the outer side of one of a triangle's edges."""
+    return (
+        beyond(edge, 0, axis, sine * length_of(edge, 0))
+        or beyond(edge, 1, axis, sine * length_of(edge, 1))
+        or beyond(edge, 2, axis, sine * length_of(edge, 2))
+    )
+
+
+@inlined
 def tiles(low: float, high: float, step: int, count: int) -> tuple[int, int]:
     """An interval of pixels (not finite: all) -> first and last + 1 of the tiles that it touches."""
     if not (-1e6 < low < 1e6 and -1e6 < high < 1e6):
