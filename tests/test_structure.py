@@ -16,8 +16,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the top down; what stands on one line are siblings, which never import each other.
 LAYERS = (
     ("cli",),
+    ("presets_bench",),
     ("presets",),
     ("train", "serve", "viewer"),
+    ("env",),
     ("evaluate",),
     ("loop",),
     ("policy", "runtime"),
@@ -35,6 +37,8 @@ ADDRESSES = {
     "torchao": ("runtime/quantize.py",),
     "onnxruntime": ("policy/student.py",),
     "grpc": ("serve/",),
+    "gymnasium": ("env.py",),
+    "ray": ("evaluate/suite_pool.py",),
     "av": ("data/video.py",),
     "transformers": (),
     "matplotlib": (),
