@@ -1,9 +1,12 @@
 """How hard everyone accelerates: claims in, accelerations out.
 
-Following is the Intelligent Driver Model (Treiber, Hennecke and Helbing, Phys. Rev. E 62, 1805, 2000). At conflicts one
-of each pair of drivers goes first, and both work out the same one: who is inside goes on; who is committed goes before
-who can still wait; then the right of way of the map, unless the gap is long enough; else who comes first. A driver who
-has waited long before others who stand too goes when he has waited longest, which undoes every ring of waiting.
+Following is the Intelligent Driver Model (Treiber, Hennecke and Helbing, Phys. Rev. E 62, 1805, 2000). Drivers see the
+speed of what is ahead as it was a reaction time ago and count on it for the gap (the Human Driver Model's delay with
+anticipation: Treiber, Kesting and Helbing, Physica A 360, 71, 2006), taken from speed and acceleration now, so that no
+past has to be kept. At conflicts one of each pair of drivers goes first, and both work out the same one: who is inside
+goes on; who is committed goes before who can still wait; then emergency vehicles; then the right of way of the map,
+unless the gap is long enough; else who comes first. A driver who has waited long before others who stand too goes when
+he has waited longest, which undoes every ring of waiting.
 """
 
 from __future__ import annotations
@@ -13,33 +16,38 @@ from typing import Any
 
 from numba import njit
 
-from cordillera.world.roads_kernels import lane_point
-from cordillera.world.roads_net import Net, Table
-from cordillera.world.traffic_net import DIVERGE, LIGHT, MERGE, TrafficNet
-from cordillera.world.traffic_paths import AHEAD, BESIDE, FAR, Claims
+from cordillera.types import Int
+from cordillera.world.roads_net import Table
+from cordillera.world.traffic_net import TrafficNet
+from cordillera.world.traffic_state import AHEAD, BESIDE, FAR, TAIL, Scratch
 
 BRAKE_MAX_MPS2 = 8.0
+BRAKE_LIGHTS_MPS2 = -3.0  # who brakes harder is seen to do so at once
 THEIR_ACCEL_MPS2 = 0.5  # at which one expects others to come
 GAP_BEFORE_S = 1.0  # to clear the zone before the other comes
 GAP_AFTER_S = 0.4  # to come after the other has cleared it
 STANDING_MPS = 0.3
 GIVE_WAY_MPS = 3.0
+SIREN_MPS = 8.0  # of emergency vehicles over junctions
 LET_WALK_S = 6.0  # who has not set out after so long is not waited for any more
 QUEUED_M = 8.0  # who stands so far before the place to wait is kept by someone else
+PASS_BY_M = 0.3  # what stands aside by this much more than half the widths is passed
 
 
 @njit(cache=True)
 def idm(speed: float, desired: float, gap: float, lead: float, me: Any) -> float:
     """Speed, desired speed, gap to and speed of what is ahead -> acceleration, not below -8 m/s2."""
-    accel, brake = me.accel_max, me.brake
-    free = 1.0 - (speed / max(desired, 0.1)) ** 4
-    free = max(accel * free, -2.5)
+    accel = me.accel_max
+    ratio = speed / max(desired, 0.1)
+    ratio *= ratio
+    free = max(accel * (1.0 - ratio * ratio), -2.5)
     if gap >= 200.0:
         return free
     if gap <= 0.05:
         return -BRAKE_MAX_MPS2
-    wanted = me.gap_m + max(0.0, speed * me.gap_s + speed * (speed - lead) / (2.0 * math.sqrt(accel * brake)))
-    return max(min(free, accel) - accel * (wanted / gap) ** 2, -BRAKE_MAX_MPS2)
+    wanted = me.gap_m + max(0.0, speed * me.gap_s + speed * (speed - lead) / (2.0 * math.sqrt(accel * me.brake)))
+    wanted /= gap
+    return max(min(free, accel) - accel * wanted * wanted, -BRAKE_MAX_MPS2)
 
 
 @njit(cache=True)
@@ -69,182 +77,192 @@ def _arrival(distance: float, speed: float, accel: float, top: float) -> float:
 
 
 @njit(cache=True)
-def desired_speed(net: Net, rules: TrafficNet, lane: int, s: float) -> float:
-    """Speed allowed at a place on a lane."""
-    low, high = net.pt_ptr[lane], net.pt_ptr[lane + 1] - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if net.points[middle].s <= s:
-            low = middle
-        else:
-            high = middle
-    length = net.points[high].s - net.points[low].s
-    t = min(1.0, max(0.0, (s - net.points[low].s) / length)) if length > 0.0 else 0.0
-    return float((1.0 - t) * rules.cap_mps[low] + t * rules.cap_mps[high])
+def seen_speed(movers: Table, who: int, speed: float, delay: float) -> float:
+    """Who is ahead and at what speed along the lane -> the speed that a driver acts on after his reaction time."""
+    accel = movers[who].accel
+    if accel < BRAKE_LIGHTS_MPS2:
+        delay *= 0.25
+    return speed - accel * delay
 
 
 @njit(cache=True)
-def acceleration(net: Net, rules: TrafficNet, movers: Table, claims: Claims, i: int) -> float:
-    """What driver i does now: the least of what road, leaders, lines, crossings and conflicts allow."""
-    me, speed, half = movers[i], movers[i].speed, movers[i].half
-    desired = me.factor * desired_speed(net, rules, movers[i].lane, movers[i].s)
+def acceleration(
+    rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: float, passed: int, more: float
+) -> float:  # fmt: skip
+    """What driver i does now: the least of what road, leaders, lines, crossings and conflicts allow.
+
+    `desired` is the speed wanted here, `passed` the row of whom one passes (-1: nobody), `more` further distance kept.
+    """
+    tracks, zones, covers = rules.tracks, rules.zones, rules.covers
+    me = movers[i]
+    speed, half, way = me.speed, me.half, memory.way[i]
     brake = 0.5 * me.brake
-    start = -movers[i].s
-    for k in range(movers[i].way_n):
+    start = -me.s
+    for k in range(me.way_n):
         if start > 0.0:
-            cap = me.factor * rules.cap_mps[net.pt_ptr[claims.way[i, k]]]
+            cap = me.factor * tracks[way[k]].cap
             desired = min(desired, math.sqrt(cap * cap + 2.0 * brake * start))
-        start += net.lanes[claims.way[i, k]].length
-    gap, lead = _leader(net, movers, claims, i)
-    accel = idm(speed, desired, gap, lead, me)
-    if movers[i].stop < FAR:
-        accel = min(accel, halt(speed, movers[i].stop - half, me))
+        start += tracks[way[k]].length
+    if me.siren and me.hold < FAR:
+        desired = min(desired, max(SIREN_MPS, math.sqrt(2.0 * me.brake * max(me.hold - half, 0.0))))
+    gap, lead, who = leader(tracks, rules.parts, movers, memory.head, memory.rows, way, i, passed)
+    gap -= more if gap > more + 1.0 else 0.0
+    seen = seen_speed(movers, who, lead, me.delay_s) if who >= 0 else lead
+    accel = idm(speed, desired, gap, seen, me)
+    if me.stop < FAR:
+        accel = min(accel, halt(speed, me.stop - half, me))
     if me.gives and me.hold < FAR:  # comes to a place to give way so that stopping there stays easy
         slow = max(GIVE_WAY_MPS, math.sqrt(2.0 * me.brake * max(me.hold - half, 0.0)))
         accel = min(accel, max((slow - speed) / 0.6, -3.0))
-    start = -movers[i].s
-    blocked_exit = movers[i].hold < FAR and lead < 1.5 and gap + half < movers[i].hold_end + 2.0 * half + 2.0
-    if blocked_exit and gap + half > movers[i].hold:
-        accel = min(accel, halt(speed, movers[i].hold - half, me))
-    for k in range(movers[i].way_n):
-        lane = claims.way[i, k]
-        if start > min(movers[i].stop, 30.0 + 5.0 * speed):
+    start = -me.s
+    if me.hold < FAR and lead < 1.5 and me.hold < gap + half < me.hold_end + 2.0 * half + 2.0:
+        accel = min(accel, halt(speed, me.hold - half, me))  # the exit is blocked
+    for k in range(me.way_n):
+        track = tracks[way[k]]
+        if start > min(me.stop, 30.0 + 5.0 * speed):
             break
-        for c in range(net.cross_ptr[lane], net.cross_ptr[lane + 1]):
-            ahead = start + net.crossings[c].s0 - half
-            if ahead > -0.5 and _people_there(net, movers, lane, c, speed, ahead):
+        for c in range(track.cover, track.cover_end):
+            ahead = start + covers[c].s0 - half
+            if (
+                ahead > -0.5
+                and memory.people[0]
+                and _people_there(covers[c], track.lit, movers, memory.people, me, ahead)
+            ):
                 accel = min(accel, halt(speed, ahead, me))
-        for c in range(net.conf_ptr[lane], net.conf_ptr[lane + 1]):
-            if start + net.conflicts[c].s1 + half > 0.0 and net.conflicts[c].kind != DIVERGE:
-                accel = min(accel, _zone(net, rules, movers, claims, i, lane, start, c, desired))
-        start += net.lanes[lane].length
+        for c in range(track.zone, track.zone_end):
+            other = zones[c].other
+            if memory.head[other] >= 0 and start + zones[c].s1 + half > 0.0:
+                accel = min(accel, _zone(zones[c], movers, memory.head, memory.rows, i, track.length, start, desired))
+        start += track.length
     return accel
 
 
 @njit(cache=True)
-def _leader(net: Net, movers: Table, claims: Claims, i: int) -> tuple[float, float]:
-    """Gap to and speed of the nearest on the own way, or on a way that parts from it and is not clear yet."""
-    start, best, lead = -movers[i].s, FAR, 0.0
-    for k in range(movers[i].way_n):
-        lane = claims.way[i, k]
-        for r in range(claims.ptr[lane], claims.ptr[lane + 1]):
-            j = claims.rows[r].who
-            if j == i or claims.rows[r].what == AHEAD:
+def leader(
+    tracks: Table, parts: Table, movers: Table, head: Int, rows: Table, way: Int, i: int, passed: int
+) -> tuple[float, float, int]:  # fmt: skip
+    """Gap to, speed and row of the nearest on the own way, or on a way that parts from it and is not clear yet."""
+    me = movers[i]
+    start, best, lead, who = -me.s, FAR, 0.0, -1
+    half, half_w = me.half, me.half_w
+    low, high = min(me.lateral, me.aim), max(me.lateral, me.aim)
+    for k in range(me.way_n):
+        track = tracks[way[k]]
+        r = head[way[k]]
+        while r >= 0:
+            row = rows[r]
+            r = row.next
+            if row.who == i or row.what == AHEAD:
                 continue
-            apart = start + claims.rows[r].at
-            gap = apart - movers[i].half - movers[j].half
-            if (apart > 0.0 or (apart == 0.0 and j < i)) and gap < best:
-                best, lead = gap, movers[j].speed
-        for c in range(net.conf_ptr[lane], net.conf_ptr[lane + 1]):
-            if net.conflicts[c].kind != DIVERGE:
+            apart = start + row.at
+            gap = apart - half - row.half
+            if gap >= best or apart < 0.0 or (apart == 0.0 and row.who > i):
                 continue
-            other = net.conflicts[c].other
-            for r in range(claims.ptr[other], claims.ptr[other + 1]):
-                j = claims.rows[r].who
-                if (
-                    j == i
-                    or claims.rows[r].what == AHEAD
-                    or claims.rows[r].at - movers[j].half > net.conflicts[c].other_s1
-                ):
+            aside = max(row.lateral - high, low - row.lateral)
+            if row.what != TAIL and (aside > half_w + row.half_w + PASS_BY_M or row.who == passed):
+                continue
+            best, lead, who = gap, row.speed, row.who
+        for c in range(track.part, track.part_end):
+            r = head[parts[c].other]
+            while r >= 0:
+                row = rows[r]
+                r = row.next
+                if row.who == i or row.what == AHEAD or row.at - row.half > parts[c].other_s1:
                     continue
-                apart = start + claims.rows[r].at
-                gap = apart - movers[i].half - movers[j].half
-                if (apart > 0.0 or (apart == 0.0 and j < i)) and gap < best:
-                    best, lead = gap, movers[j].speed
-        start += net.lanes[lane].length
+                apart = start + row.at
+                gap = apart - half - row.half
+                if (apart > 0.0 or (apart == 0.0 and row.who < i)) and gap < best:
+                    best, lead, who = gap, row.speed, row.who
+        start += track.length
         if start > best:
             break
-    return best, lead
+    return best, lead, who
 
 
 @njit(cache=True)
-def _people_there(net: Net, movers: Table, lane: int, c: int, speed: float, ahead: float) -> bool:
+def _people_there(cover: Any, lit: int, movers: Table, people: Int, me: Any, ahead: float) -> bool:
     """Whether someone walks, or waits to walk, over a crossing in the way; who cannot stop any more goes on."""
-    if speed * speed / (2.0 * max(ahead, 0.2)) > 5.0:
+    if me.speed * me.speed / (2.0 * max(ahead, 0.2)) > 5.0:
         return False
-    lit = False
-    for r in range(net.reg_ptr[lane], net.reg_ptr[lane + 1]):
-        lit = lit or net.regulations[r].kind == LIGHT
-    crossing = net.crossings[c]
-    for p in range(len(movers)):
-        someone = movers[p]
-        if not someone.valid or someone.crossing != crossing.crossing:
+    for p in range(people[0]):
+        someone = movers[people[1 + p]]
+        if someone.crossing != cover.crossing:
             continue
-        x, y, _, yaw = lane_point(net, lane, 0.5 * (crossing.s0 + crossing.s1))
-        side = (someone.y - y) * math.cos(yaw) - (someone.x - x) * math.sin(yaw)
-        drift = someone.speed * math.sin(someone.yaw - yaw)
+        side = (someone.y - cover.y) * cover.cos - (someone.x - cover.x) * cover.sin
         if someone.speed <= 0.0:
             if not lit and abs(side) < 8.0 and someone.wait < LET_WALK_S:
                 return True
-        elif abs(side) < 2.0 or (side * drift < 0.0 and abs(side) < 2.0 + 4.0 * abs(drift)):
-            return True
+        else:
+            drift = someone.speed * (math.sin(someone.yaw) * cover.cos - math.cos(someone.yaw) * cover.sin)
+            if abs(side) < 2.0 or (side * drift < 0.0 and abs(side) < 2.0 + 4.0 * abs(drift)):
+                return True
     return False
 
 
 @njit(cache=True)
 def _zone(
-    net: Net, rules: TrafficNet, movers: Table, claims: Claims, i: int, lane: int, start: float, c: int, desired: float
+    zone: Any, movers: Table, head: Int, rows: Table, i: int, length: float, start: float, desired: float
 ) -> float:  # fmt: skip
     """What one zone on the way lets driver i do, given everyone who claims the other lane."""
-    speed, half, me = movers[i].speed, movers[i].half, movers[i]
-    low, high = start + net.conflicts[c].s0, start + net.conflicts[c].s1
-    if low > movers[i].hold_end or low > movers[i].stop:
+    me = movers[i]
+    speed, half = me.speed, me.half
+    low, high = start + zone.s0, start + zone.s1
+    if low > me.hold_end or low > me.stop:
         return FAR
-    merge = net.conflicts[c].kind == MERGE
-    mine = low <= movers[i].committed
+    merge = zone.merge == 1
+    mine = low <= me.committed
     # where to wait: at the hold point, or, once past it, right before the zone
-    wait = movers[i].hold - half if not mine else max(low - half - 0.5, 0.0)
+    wait = me.hold - half if not mine else max(low - half - 0.5, 0.0)
     accel = FAR
-    other = net.conflicts[c].other
-    for r in range(claims.ptr[other], claims.ptr[other + 1]):
-        j = claims.rows[r].who
+    i_in = low - half <= 0.0
+    r = head[zone.other]
+    while r >= 0:
+        row = rows[r]
+        r = row.next
+        j = row.who
         if j == i:
             continue
-        j_low, j_high = net.conflicts[c].other_s0 - claims.rows[r].at, net.conflicts[c].other_s1 - claims.rows[r].at
-        if (j_high + movers[j].half <= 0.0 and not merge) or j_low > min(movers[j].hold_end, movers[j].stop):
+        other = movers[j]
+        j_low, j_high = zone.other_s0 - row.at, zone.other_s1 - row.at
+        if (j_high + row.half <= 0.0 and not merge) or j_low > min(other.hold_end, other.stop):
             continue
-        if movers[j].speed < STANDING_MPS and QUEUED_M < movers[j].hold - movers[j].half < FAR / 2.0:
+        if other.speed < STANDING_MPS and QUEUED_M < other.hold - row.half < FAR / 2.0:
             continue  # stands behind others; those count
-        i_end, j_end = start + net.lanes[lane].length, net.lanes[other].length - claims.rows[r].at
+        i_end, j_end = start + length, zone.other_length - row.at
         behind = i_end > j_end or (i_end == j_end and i > j)
-        j_in = j_low - movers[j].half <= 0.0
-        if claims.rows[r].what == BESIDE and (not j_in or j_high + movers[j].half <= 0.0):
+        j_in = j_low - row.half <= 0.0
+        if row.what == BESIDE and (not j_in or j_high + row.half <= 0.0):
             continue
-        i_in = low - half <= 0.0
-        if merge and behind and (j_in or j_low <= movers[j].committed):
-            behind_j = idm(speed, desired, i_end - j_end - half - movers[j].half, movers[j].speed, me)
+        if merge and behind and (j_in or j_low <= other.committed):
+            behind_j = idm(speed, desired, i_end - j_end - half - row.half, other.speed, me)
             # who can still wait need not brake harder than for that
             accel = min(accel, behind_j if mine else max(behind_j, halt(speed, wait, me)))
-            if not i_in and j_in and movers[j].speed < 1.0 and not mine:
+            if not i_in and j_in and other.speed < 1.0 and not mine:
                 accel = min(accel, halt(speed, wait, me))
             continue
-        if i_in or (merge and j_high + movers[j].half <= 0.0):
+        if i_in or (merge and j_high + row.half <= 0.0):
             continue
         if j_in and not merge:
-            clear = (j_high + movers[j].half) / max(movers[j].speed, 0.5)
+            clear = (j_high + row.half) / max(other.speed, 0.5)
             if _arrival(low - half, speed, me.accel_max, desired) < clear + GAP_AFTER_S:
                 accel = min(accel, halt(speed, wait, me))
             continue
-        allowed = desired_speed(net, rules, other, net.conflicts[c].other_s0)
-        yields_i, yields_j = net.conflicts[c].yields == 1, rules.back_yields[c] == 1
-        if not _goes_first(
-            movers, i, j, low, high, j_low, j_high, mine, yields_i, yields_j, merge, desired, allowed
-        ):  # fmt: skip
+        if not _goes_first(zone, movers, i, j, low, high, j_low, j_high, mine, desired):
             accel = min(accel, halt(speed, wait, me))
     return accel
 
 
 @njit(cache=True)
 def _goes_first(
-    movers: Table, i: int, j: int, low: float, high: float, j_low: float, j_high: float,
-    mine: bool, yields_i: bool, yields_j: bool, merge: bool, desired: float, allowed: float,
+    zone: Any, movers: Table, i: int, j: int, low: float, high: float, j_low: float, j_high: float,
+    mine: bool, desired: float,
 ) -> bool:  # fmt: skip
-    """Whether driver i passes a zone before driver j, none of them being inside. `allowed`: speed on j's lane there."""
-    theirs = j_low <= movers[j].committed
-    speed_i, speed_j, half_i, half_j = movers[i].speed, movers[j].speed, movers[i].half, movers[j].half
-    top_i, top_j = max(desired, 3.0), max(speed_j, allowed)
-    accel_i = movers[i].accel_max
-    i_comes = _arrival(low - half_i, speed_i, accel_i, top_i)
+    """Whether driver i passes a zone before driver j, none of them being inside."""
+    me, other, merge = movers[i], movers[j], zone.merge == 1
+    theirs = j_low <= other.committed
+    speed_i, speed_j, half_i, half_j = me.speed, other.speed, me.half, other.half
+    top_i, top_j = max(desired, 3.0), max(speed_j, zone.allowed)
+    i_comes = _arrival(low - half_i, speed_i, me.accel_max, top_i)
     j_comes = _arrival(j_low - half_j, speed_j, THEIR_ACCEL_MPS2, top_j)
     if mine != theirs:
         if mine:
@@ -256,16 +274,19 @@ def _goes_first(
     before = i_first < j_first or (i_first == j_first and i < j)
     if mine:  # both committed
         return before
-    stands_i, stands_j = movers[i].wait > 0.0, movers[j].wait > 0.0
-    if stands_i and stands_j and movers[i].wait > movers[i].patience and movers[j].wait > 2.0:
-        return movers[i].wait > movers[j].wait or (movers[i].wait == movers[j].wait and i < j)
+    if me.siren != other.siren:
+        return me.siren == 1
+    stands_i, stands_j = me.wait > 0.0, other.wait > 0.0
+    if stands_i and stands_j and me.wait > me.patience and other.wait > 2.0:
+        return me.wait > other.wait or (me.wait == other.wait and i < j)
+    yields_i, yields_j = zone.yields == 1, zone.back_yields == 1
     if yields_i and not yields_j:
-        i_clears = _arrival(high + half_i, speed_i, 0.8 * accel_i, top_i)
+        i_clears = _arrival(high + half_i, speed_i, 0.8 * me.accel_max, top_i)
         margin = GAP_BEFORE_S + (1.0 if merge else 0.0)
         j_clears = (j_high + half_j) / max(speed_j, 0.5)
         return i_clears + margin < j_comes or (not merge and i_comes > j_clears + GAP_AFTER_S)
     if yields_j and not yields_i:
         return True
     if stands_i and stands_j:
-        return movers[i].wait > movers[j].wait or (movers[i].wait == movers[j].wait and i < j)
+        return me.wait > other.wait or (me.wait == other.wait and i < j)
     return before

@@ -12,12 +12,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cordillera.types import Float, Int, RoadMap
-from cordillera.world.roads_kernels import lane_point
-from cordillera.world.roads_net import CONFLICT_KINDS, SIGNAL_KINDS, TURNS, Net, Table, rows_by_lane
+from cordillera.types import Float, Int, LaneKind, RoadMap
+from cordillera.world.chance import draw
+from cordillera.world.roads_kernels import lane_point, lane_width
+from cordillera.world.roads_net import CONFLICT_KINDS, LANE_KINDS, SIGNAL_KINDS, TURNS, Net, Table, rows_by_lane
 
 CROSS, MERGE, DIVERGE = (CONFLICT_KINDS.index(kind) for kind in ("cross", "merge", "diverge"))
 LIGHT, STOP_SIGN, GIVE_WAY = (SIGNAL_KINDS.index(kind) for kind in ("traffic_light", "stop", "give_way"))
+DRIVING, BUS_LANE, BIKING, PARKING, SHOULDER = (
+    LANE_KINDS.index(kind)
+    for kind in (LaneKind.DRIVING, LaneKind.BUS, LaneKind.BIKING, LaneKind.PARKING, LaneKind.SHOULDER)
+)
 LEFT_TURN, RIGHT_TURN, U_TURN = (TURNS.index(turn) for turn in ("left", "right", "u-turn"))
 
 DEFAULT_LIMIT_MPS = 13.9  # where the map says nothing
@@ -26,24 +31,63 @@ BRAKE_MPS2 = 1.5  # comfortable before curves
 ENTRY_SPACING_M = 12.0
 ENTRY_LOOK_M = 120.0
 ENTRY_CLEAR_M = 14.0  # between a place of entry and the next conflict
+BUS_STOPS = 5  # the seed of the places of bus stops, which belong to the map
+BAY_SPACING_M = 14.0
 
 
 OVER = np.dtype([("s0", np.float64), ("s1", np.float64), ("lane", np.int64)])  # what a crossing covers
 ENTRY = np.dtype([("s", np.float64), ("x", np.float64), ("y", np.float64), ("room", np.float64), ("lane", np.int64)])
+# One lane with everything that a driver on it needs; pairs like `rule`, `rule_end` bound rows of the other tables.
+TRACK = np.dtype(
+    [(name, np.float64) for name in ("length", "cap", "stop")]  # cap: speed at its start; stop: of buses, -1 for none
+    + [
+        (name, np.int64)
+        for name in (
+            *("pt", "pt_end", "next", "next_end", "pred", "pred_end", "rule", "rule_end"),
+            *("zone", "zone_end", "part", "part_end", "cover", "cover_end"),
+            *(
+                "left",
+                "right",
+                "oncoming",
+                "change_left",
+                "change_right",
+                "edge",
+            ),  # edge: nothing to drive on beside it
+            *("turn", "kind", "routable", "junction", "lit", "leave"),  # leave: ends, change to 1 left, -1 right
+        )
+    ]
+)
+PLACE = np.dtype(
+    [(n, np.float64) for n in ("s", "x", "y", "z", "along_x", "along_y", "half_left", "half_right", "cap")]
+)
+ZONE = np.dtype(  # a stretch shared with another lane; `allowed`: speed on that lane there
+    [(n, np.float64) for n in ("s0", "s1", "other_s0", "other_s1", "other_length", "allowed")]
+    + [(n, np.int64) for n in ("other", "merge", "yields", "back_yields")]
+)
+PART = np.dtype([("other_s1", np.float64), ("other", np.int64)])  # another lane from the same start, not clear before
+RULE = np.dtype([("s", np.float64), ("kind", np.int64), ("signal", np.int64), ("for_lane", np.int64)])
+COVER = np.dtype(  # a crossing on a lane, and the lane's pose there
+    [(n, np.float64) for n in ("s0", "s1", "x", "y", "cos", "sin")] + [("crossing", np.int64)]
+)
 
 
 class TrafficNet(NamedTuple):
-    """Flat arrays over the lanes (L), points (P), conflicts (C) and crossings (K) of a `Net`."""
+    """Records over the lanes (L), their points (P), conflicts (C) and crossings (K) of a `Net`, in a driver's order."""
 
-    cap_mps: Float  # (P,) speed allowed by limit and curves, braking ahead of them within the lane included
-    next_ptr: Int  # (L + 1,) successors that traffic takes
-    next_idx: Int
-    by_start: Int  # (C,) each lane's conflicts in the order of their starts
-    back_yields: NDArray[np.uint8]  # (C,) whether the other lane gives way to this one
+    tracks: Table  # (L,) TRACK
+    places: Table  # (P,) PLACE; cap: speed allowed by limit and curves, braking ahead of them within the lane included
+    nexts: Int  # successors that traffic takes
+    preds: Int
+    zones: Table  # ZONE, by s0 in each lane; crossing and merging lanes
+    parts: Table  # PART
+    rules: Table  # RULE, by s in each lane
+    covers: Table  # COVER, by s in each lane
     walk: Float  # (K, 4) x, y of the kerbs between which people walk, NaN where nobody can
     over_ptr: Int  # (K + 1,) lanes that each crossing covers
     over: Table  # OVER
     entries: Table  # (E,) ENTRY, where vehicles may come into the scene
+    bike_entries: Table  # ENTRY, where cyclists may
+    bays: Table  # ENTRY, where vehicles may stand beside a lane; room: offset from the lane's centre, left positive
 
 
 _RULES: WeakKeyDictionary[RoadMap, TrafficNet] = WeakKeyDictionary()
@@ -58,14 +102,83 @@ def compile_traffic(road_map: RoadMap, net: Net) -> TrafficNet:
 
 def _compile(road_map: RoadMap, net: Net) -> TrafficNet:
     next_ptr, next_idx = _ways_on(net)
-    cap = speed_caps(net, LATERAL_MPS2, BRAKE_MPS2)
+    places = np.zeros(len(net.points), PLACE)
+    for name in PLACE.names or ():
+        places[name] = speed_caps(net, LATERAL_MPS2, BRAKE_MPS2) if name == "cap" else net.points[name]
+    zones, zone_ptr, parts, part_ptr = _conflicts(net, places)
+    rules = np.zeros(len(net.regulations), RULE)
+    for name in RULE.names or ():
+        rules[name] = net.regulations[name]
     walk = _walkways(road_map, net)
-    entries = _entries(net, next_ptr, next_idx)
-    lane = np.repeat(np.arange(len(net.lanes)), np.diff(net.conf_ptr))
-    by_start = np.lexsort((net.conflicts["s0"], lane)).astype(np.int64)
+    tracks = _tracks(road_map, net, places, next_ptr, next_idx)
+    pointers = (("zone", zone_ptr), ("part", part_ptr), ("cover", net.cross_ptr), ("rule", net.reg_ptr))
+    for name, pointer in (*pointers, ("pt", net.pt_ptr), ("next", next_ptr), ("pred", net.pred_ptr)):
+        tracks[name], tracks[name + "_end"] = pointer[:-1], pointer[1:]
+    for lane in range(len(tracks)):
+        rows = rules[net.reg_ptr[lane] : net.reg_ptr[lane + 1]]
+        tracks["lit"][lane] = (rows["kind"] == LIGHT).any()
     return TrafficNet(
-        cap, next_ptr, next_idx, by_start, _back_yields(net), walk, *_lanes_under(net, len(walk)), entries
-    )
+        tracks, places, next_idx, net.pred_idx, zones, parts, rules, _covers(net), walk,
+        *_lanes_under(net, len(walk)), _entries(net, next_ptr, next_idx), _bike_entries(net, next_ptr),
+        _bays(road_map, net),
+    )  # fmt: skip
+
+
+def _tracks(road_map: RoadMap, net: Net, places: Table, next_ptr: Int, next_idx: Int) -> Table:
+    """Net -> TRACK records, their row numbers still 0."""
+    lanes, tracks = net.lanes, np.zeros(len(net.lanes), TRACK)
+    for name in ("length", "left", "right", "oncoming", "change_left", "change_right", "turn", "kind", "junction"):
+        tracks[name] = lanes[name]
+    tracks["routable"], tracks["stop"] = lanes["routable"], -1.0
+    tracks["cap"] = places["cap"][net.pt_ptr[:-1]] if len(lanes) else 0.0
+    outer = "right" if road_map.traffic_side == "right" else "left"
+    for k in range(len(lanes)):
+        beside = lanes[outer][k]
+        tracks["edge"][k] = beside < 0 or not lanes["routable"][beside]
+        if next_ptr[k] == next_ptr[k + 1]:
+            for side, way in (("left", 1), ("right", -1)):
+                to = lanes[side][k]
+                if lanes["change_" + side][k] and to >= 0 and lanes["routable"][to] and next_ptr[to] < next_ptr[to + 1]:
+                    tracks["leave"][k] = way
+        plain = tracks["edge"][k] and lanes["routable"][k] and lanes["junction"][k] < 0 and lanes["length"][k] > 60.0
+        if plain and draw(BUS_STOPS, k, 0, 0) < 0.5 and net.conf_ptr[k] == net.conf_ptr[k + 1]:
+            tracks["stop"][k] = (0.4 + 0.3 * draw(BUS_STOPS, k, 1, 0)) * lanes["length"][k]
+    return tracks
+
+
+def _conflicts(net: Net, places: Table) -> tuple[Table, Int, Table, Int]:
+    """Net -> zones by start and lane with pointers (L + 1,), and the same for lanes that part."""
+    count = len(net.lanes)
+    lane = np.repeat(np.arange(count), np.diff(net.conf_ptr))
+    back = _back_yields(net)
+    order = np.lexsort((net.conflicts["s0"], lane))
+    order = order[net.conflicts["kind"][order] != DIVERGE]
+    rows = net.conflicts[order]
+    zones = np.zeros(len(rows), ZONE)
+    for name in ("s0", "s1", "other_s0", "other_s1", "other", "yields"):
+        zones[name] = rows[name]
+    zones["merge"], zones["back_yields"] = rows["kind"] == MERGE, back[order]
+    zones["other_length"] = net.lanes["length"][rows["other"]]
+    for k in range(len(rows)):
+        first, end = net.pt_ptr[rows["other"][k]], net.pt_ptr[rows["other"][k] + 1]
+        part = places[first:end]
+        zones["allowed"][k] = np.interp(rows["other_s0"][k], part["s"], part["cap"])
+    zone_ptr = np.concatenate([[0], np.cumsum(np.bincount(lane[order], minlength=count))]).astype(np.int64)
+    away = np.flatnonzero(net.conflicts["kind"] == DIVERGE)
+    parts = np.zeros(len(away), PART)
+    parts["other"], parts["other_s1"] = net.conflicts["other"][away], net.conflicts["other_s1"][away]
+    part_ptr = np.concatenate([[0], np.cumsum(np.bincount(lane[away], minlength=count))]).astype(np.int64)
+    return zones, zone_ptr, parts, part_ptr
+
+
+def _covers(net: Net) -> Table:
+    """Net -> COVER records, in the order of its crossings."""
+    covers = np.zeros(len(net.crossings), COVER)
+    lane = np.repeat(np.arange(len(net.lanes)), np.diff(net.cross_ptr))
+    for k, row in enumerate(net.crossings):
+        x, y, _, yaw = lane_point(net, int(lane[k]), float(0.5 * (row["s0"] + row["s1"])))
+        covers[k] = (row["s0"], row["s1"], x, y, math.cos(yaw), math.sin(yaw), row["crossing"])
+    return covers
 
 
 @njit(cache=True)
@@ -106,6 +219,8 @@ def _ways_on(net: Net) -> tuple[Int, Int]:
     for lane in range(len(net.lanes)):
         after = net.succ_idx[net.succ_ptr[lane] : net.succ_ptr[lane + 1]]
         open_ = [int(i) for i in after if net.lanes["routable"][i] and i != lane]
+        if net.lanes["kind"][lane] == BIKING:
+            open_ = [int(i) for i in after if net.lanes["kind"][i] == BIKING and i != lane] or open_
         onward = [i for i in open_ if net.lanes["turn"][i] != U_TURN and _goes_on(net, i, 60.0)]
         ways += onward or [i for i in open_ if _goes_on(net, i, 60.0)] or open_
         pointers.append(len(ways))
@@ -195,3 +310,36 @@ def _busy(net: Net, lane: int, offset: float) -> list[tuple[float, float]]:
     conflicts = net.conflicts[net.conf_ptr[lane] : net.conf_ptr[lane + 1]]
     crossings = net.crossings[net.cross_ptr[lane] : net.cross_ptr[lane + 1]]
     return [(offset + float(row["s0"]), offset + float(row["s1"])) for part in (conflicts, crossings) for row in part]
+
+
+def _bike_entries(net: Net, next_ptr: Int) -> Table:
+    """Places for cyclists to start: on biking lanes, and on edge lanes of slow roads that go on."""
+    rows = []
+    for lane in range(len(net.lanes)):
+        kind, length = net.lanes["kind"][lane], float(net.lanes["length"][lane])
+        slow = net.limits["mps"][net.limit_ptr[lane]] < 17.0 and net.lanes["junction"][lane] < 0
+        road = kind == DRIVING and slow and next_ptr[lane] < next_ptr[lane + 1]
+        if length > 20.0 and (kind == BIKING or road) and net.conf_ptr[lane] == net.conf_ptr[lane + 1]:
+            for s in np.arange(8.0, length - 8.0, 3.0 * ENTRY_SPACING_M):
+                x, y, _, _ = lane_point(net, lane, float(s))
+                rows.append((float(s), x, y, 0.0, lane))
+    return np.array(rows, dtype=ENTRY)
+
+
+def _bays(road_map: RoadMap, net: Net) -> Table:
+    """Places beside driving lanes where a vehicle may stand: on a parking lane or a shoulder that is wide enough."""
+    outer, sign = ("right", -1.0) if road_map.traffic_side == "right" else ("left", 1.0)
+    rows = []
+    for lane in np.flatnonzero((net.lanes["kind"] == DRIVING) & (net.lanes["junction"] < 0)):
+        beside, length = int(net.lanes[outer][lane]), float(net.lanes["length"][lane])
+        if beside < 0 or net.lanes["kind"][beside] not in (PARKING, SHOULDER) or length < 50.0:
+            continue
+        busy = _busy(net, int(lane), 0.0)
+        for s in np.arange(20.0, length - 25.0, BAY_SPACING_M):
+            x, y, _, _ = lane_point(net, int(lane), float(s))
+            width = sum(lane_width(net, beside, float(s * net.lanes["length"][beside] / length)))
+            near = lane_width(net, int(lane), float(s))[0 if sign > 0.0 else 1]
+            limit = net.limits["mps"][net.limit_ptr[lane]]
+            if width > 1.9 and limit < 20.0 and all(s + 12.0 < a or s - 8.0 > b for a, b in busy):
+                rows.append((float(s), x, y, sign * (near + min(0.5 * width, 1.3)), int(lane)))
+    return np.array(rows, dtype=ENTRY)

@@ -1,8 +1,8 @@
 """Where everyone is going: movers on lanes in, claims on lanes ahead and commitments to junctions out.
 
-A claim is a row (lane, mover, position): the mover's centre in that lane's arc length, negative while it is still
-upstream. Every mover claims the lanes of its way for some seconds ahead, as far as no red light or stop sign holds it,
-and those behind that its tail still covers. Conflicts follow from claims: whoever has a row on the other lane matters.
+A claim is a row on a lane: the mover's centre in that lane's arc length, negative while it is still upstream. Every
+mover claims the lanes of its way for some seconds ahead, as far as no red light or stop sign holds it, and those behind
+that its tail still covers. Conflicts follow from claims: whoever has a row on the other lane matters.
 
 Zones (stretches shared with other lanes) that leave no room to wait between them form one cluster. A mover waits before
 a cluster at its hold point; once past it, or unable to stop before it, the mover is committed and the others wait.
@@ -10,19 +10,27 @@ a cluster at its hold point; once past it, or unable to stop before it, the move
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
 
-import numpy as np
 from numba import njit
 
 from cordillera.types import Float, Int
-from cordillera.world.chance import pick
-from cordillera.world.roads_net import Net, Table
-from cordillera.world.traffic_net import DIVERGE, LEFT_TURN, LIGHT, RIGHT_TURN, STOP_SIGN, TrafficNet
-
-MAX_LANES = 14  # of one way
-# what a claim says: will come, is here, its tail is here, reaches in from beside and goes another way
-AHEAD, PRESENT, TAIL, BESIDE = 0, 1, 2, 3
+from cordillera.world.chance import draw, pick
+from cordillera.world.roads_net import Table
+from cordillera.world.traffic_net import BUS_LANE, LEFT_TURN, LIGHT, RIGHT_TURN, STOP_SIGN, TrafficNet
+from cordillera.world.traffic_state import (
+    AHEAD,
+    BESIDE,
+    BUS,
+    FAR,
+    MAX_LANES,
+    PARK,
+    PRESENT,
+    TAIL,
+    VEHICLE,
+    Scratch,
+)  # fmt: skip
+from cordillera.world.traffic_style import RED
 
 HOLD_MARGIN_M = 1.5  # between the hold point and the zone
 LINE_REACH_M = 30.0  # a stop line this far before a zone is where one waits for it
@@ -30,133 +38,167 @@ HARD_BRAKE_MPS2 = 3.0  # who would have to brake harder is committed
 AMBER_BRAKE_MPS2 = 2.5  # who would have to brake harder passes at amber
 RED_BRAKE_MPS2 = 6.0
 STOP_SIGN_S = 0.8  # how long one stands at a stop sign
-FAR = 1e9
-
-
-# Everyone, one record each, the ego last. Vehicles, people and things share the columns that they have in common.
-MOVER = np.dtype(
-    [
-        (name, np.float64)
-        for name in (
-            *("x", "y", "z", "yaw", "speed", "accel", "s", "wait", "length", "half"),  # half: of the length
-            *("gap_s", "accel_max", "brake", "gap_m", "factor", "patience"),  # how one drives
-            *("stop", "hold", "hold_end", "committed"),  # set by `claim`: distances from the centre, FAR for none
-        )
-    ]
-    + [(name, np.int64) for name in ("ident", "role", "valid", "lane", "crossing", "blinker", "way_n", "gives")]
-)
-VEHICLE, WALKER, THING = 0, 1, 2  # roles
-CLAIM = np.dtype([("at", np.float64), ("who", np.int64), ("what", np.int64)])
-
-
-class Claims(NamedTuple):
-    """Claims sorted by lane, and everyone's way as a run of lanes."""
-
-    ptr: Int  # (L + 1,) rows of each lane
-    rows: Table  # CLAIM; `at`: centre of the mover in the lane's arc length
-    way: Int  # (n, MAX_LANES)
+ROLL_MPS = 1.8  # as slow as this, some take a stop sign for obeyed
+DWELL_S, DWELL_SPREAD_S = 10.0, 10.0  # of buses at stops
 
 
 @njit(cache=True)
-def next_lane(rules: TrafficNet, seed: int, ident: int, lane: int) -> int:
-    """A driver at the end of a lane -> the lane that it takes, always the same one; -1 where the road ends."""
-    first = rules.next_ptr[lane]
-    count = rules.next_ptr[lane + 1] - first
-    if count == 0:
-        return -1
-    return int(rules.next_idx[first + pick(seed, 21, ident, lane, count)])
+def next_lane(tracks: Table, nexts: Int, seed: int, ident: int, kind: int, lane: int) -> int:
+    """A driver at the end of a lane -> the lane that it takes, always the same one; -1 where the road ends.
+
+    Lanes for buses are left to them where there is another.
+    """
+    first = tracks[lane].next
+    count = tracks[lane].next_end - first
+    if count <= 1:
+        return -1 if count == 0 else int(nexts[first])
+    taken = int(nexts[first + pick(seed, 21, ident, lane, count)])
+    if kind != BUS and tracks[taken].kind == BUS_LANE:
+        for k in range(first, first + count):
+            if tracks[nexts[k]].kind != BUS_LANE:
+                return int(nexts[k])
+    return taken
+
+
+@njit(cache=True)
+def place_at(tracks: Table, places: Table, lane: int, s: float) -> tuple[int, float]:
+    """Lane, arc length -> row of the segment that holds it, and the fraction of it (0..1)."""
+    low, high = tracks[lane].pt, tracks[lane].pt_end - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if places[middle].s <= s:
+            low = middle
+        else:
+            high = middle
+    length = places[low + 1].s - places[low].s
+    t = (s - places[low].s) / length if length > 0.0 else 0.0
+    return low, min(1.0, max(0.0, t))
+
+
+@njit(cache=True)
+def add_claim(
+    head: Int, rows: Table, on: Int, count: int, lane: int, who: int, what: int, at: float, lateral: float,
+    speed: float, half: float, half_w: float,
+) -> int:  # fmt: skip
+    """Put a claim on a lane's list -> the new number of claims; one too many is left out."""
+    if count >= len(rows):
+        return count
+    row = rows[count]
+    row.at, row.lateral, row.speed, row.half, row.half_w, row.who, row.what = (
+        at,
+        lateral,
+        speed,
+        half,
+        half_w,
+        who,
+        what,
+    )
+    row.next = head[lane]
+    head[lane] = count
+    on[count] = lane
+    return count + 1
+
+
+@njit(cache=True)
+def clear_claims(head: Int, on: Int, count: int) -> None:
+    """Empty the lists of all lanes with claims."""
+    for k in range(count):
+        head[on[k]] = -1
 
 
 @njit(cache=True)
 def claim(
-    net: Net, rules: TrafficNet, movers: Table, signals: Int, seed: int, ego_next: Int, extra: Float
-) -> Claims:  # fmt: skip
-    """Everyone's claims; stop, hold and commitment of each mover are written to its record.
+    rules: TrafficNet, movers: Table, signals: Int, seed: int, manners: Float, ego_next: Int, memory: Scratch, count: int
+) -> int:  # fmt: skip
+    """Add everyone's claims to the `count` there are -> how many there are now.
 
-    `ego_next` (L,) holds the lane after each lane of the ego's route, -1 elsewhere. `extra` (K, 3) says lane, mover and
-    place of what stands on lanes beside its own.
+    Stop, hold and commitment of each mover and the room in its lane are written to its record. `ego_next` (L,) holds the
+    lane after each lane of the ego's route, -1 elsewhere.
     """
-    n, lanes = len(movers), len(net.lanes)
-    rows = np.empty(n * (MAX_LANES + 8) + len(extra), CLAIM)
-    on = np.empty(len(rows), np.int64)
-    way = np.full((n, MAX_LANES), -1)
-    count = 0
-    for k in range(len(extra)):
-        on[count] = int(extra[k, 0])
-        rows[count].who, rows[count].at, rows[count].what = int(extra[k, 1]), extra[k, 2], BESIDE
-        count += 1
+    tracks, places, zones, covers = rules.tracks, rules.places, rules.zones, rules.covers
+    head, rows, on = memory.head, memory.rows, memory.on
+    n = len(movers)
     for i in range(n):
         me = movers[i]
-        me.way_n, me.stop, me.hold, me.hold_end, me.committed = 0, FAR, FAR, FAR, 0.0
+        me.way_n, me.stop, me.hold, me.hold_end, me.committed, me.gives = 0, FAR, FAR, FAR, 0.0, 0
         if not me.valid or me.lane < 0 or me.role != VEHICLE:
             continue
-        me.way_n = _walk(net, rules, movers, i, seed, ego_next, way[i])
-        me.stop = _held_by_rule(net, movers, i, way[i], me.way_n, signals)
-        me.hold, me.hold_end, me.committed = _commitment(net, rules, movers, i, way[i], me.way_n)
+        place, t = place_at(tracks, places, me.lane, me.s)
+        me.room_left = places[place].half_left + t * (places[place + 1].half_left - places[place].half_left)
+        me.room_right = places[place].half_right + t * (places[place + 1].half_right - places[place].half_right)
+        me.allowed = places[place].cap + t * (places[place + 1].cap - places[place].cap)
+        way = memory.way[i]
+        me.way_n = _walk(tracks, rules.nexts, me, seed, ego_next, i == n - 1, way)
+        outside = abs(me.lateral) - me.half_w > (me.room_left if me.lateral > 0.0 else me.room_right) - 0.1
+        if me.task == PARK and outside:
+            continue
+        me.stop = _held_by_rule(tracks, rules.rules, me, way, me.way_n, signals, seed, manners[RED])
+        _commit(tracks, rules.rules, zones, covers, me, way, me.way_n)
         at = me.s
         for k in range(me.way_n):
-            if -at > me.stop:
+            if -at > me.stop or (k > 0 and me.task == PARK):
                 break
-            on[count] = way[i, k]
-            rows[count].who, rows[count].at, rows[count].what = i, at, PRESENT if k == 0 else AHEAD
-            count += 1
-            at -= net.lanes[way[i, k]].length
-        count = _tail(net, movers, i, count, on, rows)
-    ptr, order = _by_lane(on[:count], lanes)
-    return Claims(ptr, rows[order], way)
-
-
-@njit(cache=True)
-def _by_lane(lane: Int, lanes: int) -> tuple[Int, Int]:
-    """Counting sort, stable: pointers (lanes + 1,) and the order of the rows."""
-    ptr = np.zeros(lanes + 1, np.int64)
-    for k in range(len(lane)):
-        ptr[lane[k] + 1] += 1
-    for k in range(lanes):
-        ptr[k + 1] += ptr[k]
-    place, order = ptr[:-1].copy(), np.empty(len(lane), np.int64)
-    for k in range(len(lane)):
-        order[place[lane[k]]] = k
-        place[lane[k]] += 1
-    return ptr, order
-
-
-@njit(cache=True)
-def _walk(net: Net, rules: TrafficNet, movers: Table, i: int, seed: int, ego_next: Int, way: Int) -> int:
-    """Fill a mover's way from its lane on, as far as it looks ahead -> number of lanes."""
-    horizon = 30.0 + movers[i].speed * 5.0
-    lane, gone, count = movers[i].lane, -movers[i].s, 0
-    ego = i == len(movers.lane) - 1
-    while lane >= 0 and count < MAX_LANES:
-        way[count] = lane
-        count += 1
-        gone += net.lanes[lane].length
-        if gone > horizon:
-            break
-        lane = ego_next[lane] if ego else next_lane(rules, seed, movers[i].ident, lane)
+            count = add_claim(
+                head, rows, on, count, way[k], i, PRESENT if k == 0 else AHEAD, at, me.lateral, me.speed, me.half,
+                me.half_w,
+            )  # fmt: skip
+            at -= tracks[way[k]].length
+        if me.s < me.half:
+            count = _tail(tracks, rules.preds, me, i, count, head, rows, on)
+        if i < n - 1:
+            count = _beside(tracks, me, i, count, head, rows, on)
     return count
 
 
 @njit(cache=True)
-def _held_by_rule(net: Net, movers: Table, i: int, way: Int, count: int, signals: Int) -> float:
-    """Where a light or stop sign holds the mover, from its centre; FAR: nowhere."""
-    start, speed = -movers[i].s, movers[i].speed
+def _walk(tracks: Table, nexts: Int, me: Table, seed: int, ego_next: Int, ego: bool, way: Int) -> int:
+    """Fill a mover's way from its lane on, as far as it looks ahead -> number of lanes."""
+    horizon = 30.0 + me.speed * 5.0
+    lane, gone, count = me.lane, -me.s, 0
+    while lane >= 0 and count < MAX_LANES:
+        way[count] = lane
+        count += 1
+        gone += tracks[lane].length
+        if gone > horizon:
+            break
+        lane = ego_next[lane] if ego else next_lane(tracks, nexts, seed, me.ident, me.kind, lane)
+    return count
+
+
+@njit(cache=True)
+def _held_by_rule(
+    tracks: Table, rules: Table, me: Table, way: Int, count: int, signals: Int, seed: int, late_red: float
+) -> float:  # fmt: skip
+    """Where a light, a stop sign or a bus stop holds the mover, from its centre; FAR: nowhere."""
+    start, speed = -me.s, me.speed
+    if me.siren:
+        return FAR
     for k in range(count):
-        for r in range(net.reg_ptr[way[k]], net.reg_ptr[way[k] + 1]):
-            ahead = start + net.regulations[r].s - movers[i].half
-            if ahead < -1.0 or not _is_meant(net.regulations[r].for_lane, way, k, count):
+        track = tracks[way[k]]
+        if me.kind == BUS and track.stop >= 0.0:
+            ahead = start + track.stop - me.half
+            dwell = DWELL_S + DWELL_SPREAD_S * draw(seed, 23, me.ident, way[k])
+            if ahead > 0.3 and not (me.wait >= dwell and ahead < 3.5) and speed * speed < 6.0 * ahead:
+                return start + track.stop
+        for r in range(track.rule, track.rule_end):
+            ahead = start + rules[r].s - me.half
+            if ahead < -1.0 or not _is_meant(rules[r].for_lane, way, k, count):
                 continue
             brake = speed * speed / (2.0 * max(ahead, 0.2))
-            state = signals[net.regulations[r].signal]
-            if net.regulations[r].kind == LIGHT:
-                red = state == 1 or state == 2 or state == 6
-                if (red and brake < RED_BRAKE_MPS2) or (state == 3 and brake < AMBER_BRAKE_MPS2):
-                    return start + net.regulations[r].s
-            elif net.regulations[r].kind == STOP_SIGN:
-                stood = movers[i].wait >= STOP_SIGN_S and ahead < 3.5
-                if not stood and ahead > 0.3 and brake < RED_BRAKE_MPS2 and not _light_there(net, way, k):
-                    return start + net.regulations[r].s
-        start += net.lanes[way[k]].length
+            if rules[r].kind == LIGHT:
+                state = signals[rules[r].signal]
+                if state == 4 or state == 0 or state == 5:
+                    continue
+                red_brake, amber_brake = RED_BRAKE_MPS2, AMBER_BRAKE_MPS2
+                if late_red > 0.0 and draw(seed, 24, me.ident, rules[r].signal) < late_red:
+                    red_brake, amber_brake = 3.0, 0.0
+                if (state != 3 and brake < red_brake) or (state == 3 and brake < amber_brake):
+                    return start + rules[r].s
+            elif rules[r].kind == STOP_SIGN:
+                stood = ahead < 3.5 and (me.wait >= STOP_SIGN_S or (me.rolls and speed < ROLL_MPS))
+                if not stood and ahead > 0.3 and brake < RED_BRAKE_MPS2 and not track.lit:
+                    return start + rules[r].s
+        start += track.length
     return FAR
 
 
@@ -172,40 +214,31 @@ def _is_meant(target: int, way: Int, k: int, count: int) -> bool:
 
 
 @njit(cache=True)
-def _light_there(net: Net, way: Int, k: int) -> bool:
-    """Whether a light regulates the same lane: signs below lights do not count while these work."""
-    found = False
-    for r in range(net.reg_ptr[way[k]], net.reg_ptr[way[k] + 1]):
-        found = found or net.regulations[r].kind == LIGHT
-    return found
-
-
-@njit(cache=True)
-def _commitment(net: Net, rules: TrafficNet, movers: Table, i: int, way: Int, count: int) -> tuple[float, float, float]:
-    """A way -> hold point and end of the first cluster for which one may still wait, and how far one is committed."""
-    start, half, speed = -movers[i].s, movers[i].half, movers[i].speed
+def _commit(tracks: Table, rules: Table, zones: Table, covers: Table, me: Table, way: Int, count: int) -> None:
+    """Write hold point and end of the first cluster for which one may still wait, and how far one is committed."""
+    start, half, speed = -me.s, me.half, me.speed
     hold, end, committed, line, light = FAR, -FAR, 0.0, -FAR, -FAR
-    movers[i].gives = 0
+    done = False
     for k in range(count):
-        lane = way[k]
-        reg = net.reg_ptr[lane]
-        for row in range(net.conf_ptr[lane], net.conf_ptr[lane + 1]):
-            c = rules.by_start[row]
-            if net.conflicts[c].kind == DIVERGE:
-                continue
-            low, high = start + net.conflicts[c].s0, start + net.conflicts[c].s1
+        track = tracks[way[k]]
+        reg = track.rule
+        for c in range(track.zone, track.zone_end):
+            zone = zones[c]
+            low, high = start + zone.s0, start + zone.s1
             if high + half < 0.0:
                 continue
-            if low > movers[i].stop:
-                return hold, end, committed
-            while reg < net.reg_ptr[lane + 1] and start + net.regulations[reg].s <= low:
-                line = start + net.regulations[reg].s
-                light = line if net.regulations[reg].kind == LIGHT else light
+            if low > me.stop:
+                done = True
+                break
+            while reg < track.rule_end and start + rules[reg].s <= low:
+                line = start + rules[reg].s
+                light = line if rules[reg].kind == LIGHT else light
                 reg += 1
             if low - HOLD_MARGIN_M - 2.0 * half > end:  # room to wait before it: a new cluster
                 if hold < FAR:
-                    return hold, end, committed
-                place = _off_crossings(net, way, k, start, low - HOLD_MARGIN_M, half)
+                    done = True
+                    break
+                place = _off_crossings(tracks, covers, way, k, start, low - HOLD_MARGIN_M, half)
                 if line > max(end, low - LINE_REACH_M):
                     place = min(place, line)
                 left = place - half
@@ -218,44 +251,47 @@ def _commitment(net: Net, rules: TrafficNet, movers: Table, i: int, way: Int, co
                 end = max(end, high)
                 if hold == FAR:
                     committed = end
-            if hold < FAR and light < low - LINE_REACH_M and (net.conflicts[c].yields or not rules.back_yields[c]):
-                movers[i].gives = 1
-        while reg < net.reg_ptr[lane + 1]:
-            line = start + net.regulations[reg].s
-            light = line if net.regulations[reg].kind == LIGHT else light
+            if hold < FAR and light < low - LINE_REACH_M and (zone.yields or not zone.back_yields):
+                me.gives = 1
+        if done:
+            break
+        while reg < track.rule_end:
+            line = start + rules[reg].s
+            light = line if rules[reg].kind == LIGHT else light
             reg += 1
-        start += net.lanes[lane].length
-    return hold, end, committed
+        start += track.length
+    me.hold, me.hold_end, me.committed = hold, end, committed
 
 
 @njit(cache=True)
-def _off_crossings(net: Net, way: Int, k: int, start: float, place: float, half: float) -> float:
+def _off_crossings(tracks: Table, covers: Table, way: Int, k: int, start: float, place: float, half: float) -> float:
     """A place to wait on lane k of a way, `start` being that lane's -> the same, or before a crossing that one would
     stand on.
     """
     for back in range(min(k, 2) + 1):
-        lane = way[k - back]
+        track = tracks[way[k - back]]
         if back > 0:
-            start -= net.lanes[lane].length
-        for c in range(net.cross_ptr[lane], net.cross_ptr[lane + 1]):
-            from_m, to_m = start + net.crossings[c].s0, start + net.crossings[c].s1
+            start -= track.length
+        for c in range(track.cover, track.cover_end):
+            from_m, to_m = start + covers[c].s0, start + covers[c].s1
             if from_m < place and place - 2.0 * half < to_m and from_m - 0.5 > half:
                 place = from_m - 0.5
     return place
 
 
 @njit(cache=True)
-def _tail(net: Net, movers: Table, i: int, count: int, on: Int, rows: Table) -> int:
+def _tail(tracks: Table, preds: Int, me: Table, i: int, count: int, head: Int, rows: Table, on: Int) -> int:
     """Add claims on the lanes before the mover's own that its tail still covers -> new number of claims."""
     first, k = count, count
-    half, lane, at = movers[i].half, movers[i].lane, movers[i].s
-    while at < half:
-        for p in range(net.pred_ptr[lane], net.pred_ptr[lane + 1]):
-            before = net.pred_idx[p]
-            if count - first < 7 and net.lanes[before].routable:
-                on[count] = before
-                rows[count].who, rows[count].at, rows[count].what = i, at + net.lanes[before].length, TAIL
-                count += 1
+    lane, at = me.lane, me.s
+    while at < me.half:
+        for p in range(tracks[lane].pred, tracks[lane].pred_end):
+            before = preds[p]
+            if count - first < 7 and tracks[before].routable:
+                count = add_claim(
+                    head, rows, on, count, before, i, TAIL, at + tracks[before].length, me.lateral, me.speed, me.half,
+                    me.half_w,
+                )  # fmt: skip
         if k >= count:
             break
         lane, at = on[k], rows[k].at
@@ -264,16 +300,39 @@ def _tail(net: Net, movers: Table, i: int, count: int, on: Int, rows: Table) -> 
 
 
 @njit(cache=True)
-def blinker_of(net: Net, movers: Table, claims: Claims, i: int) -> int:
+def _beside(tracks: Table, me: Table, i: int, count: int, head: Int, rows: Table, on: Int) -> int:
+    """Add the claim on the lane beside its own, or the oncoming one, that a mover reaches into."""
+    left = me.lateral > 0.0
+    room = me.room_left if left else me.room_right
+    if abs(me.lateral) + me.half_w < room + 0.05:
+        return count
+    track = tracks[me.lane]
+    lane = track.left if left else track.right
+    if lane >= 0 and tracks[lane].routable:
+        at = me.s * tracks[lane].length / track.length
+        lateral = me.lateral - math.copysign(2.0 * room, me.lateral)
+        return add_claim(head, rows, on, count, lane, i, BESIDE, at, lateral, me.speed, me.half, me.half_w)
+    lane = track.oncoming
+    if lane >= 0 and tracks[lane].routable and abs(me.lateral) + me.half_w > room + 0.2:
+        at = tracks[lane].length * (1.0 - me.s / track.length)
+        return add_claim(
+            head, rows, on, count, lane, i, BESIDE, at, math.copysign(2.0 * room, me.lateral) - me.lateral, -me.speed,
+            me.half, me.half_w,
+        )  # fmt: skip
+    return count
+
+
+@njit(cache=True)
+def blinker_of(tracks: Table, me: Table, way: Int) -> int:
     """A mover with its way -> 1 where it turns left within 35 m, -1 to the right, else 0."""
-    start = -movers[i].s
-    for k in range(movers[i].way_n):
+    start = -me.s
+    for k in range(me.way_n):
         if start > 35.0:
             break
-        turn = net.lanes[claims.way[i, k]].turn
+        turn = tracks[way[k]].turn
         if turn == LEFT_TURN:
             return 1
         if turn == RIGHT_TURN:
             return -1
-        start += net.lanes[claims.way[i, k]].length
+        start += tracks[way[k]].length
     return 0
