@@ -61,7 +61,7 @@ def light_of(weather: Weather, hour: float, seed: int) -> Light:
     sun = 1.15 * direct * strength * warm
     blue = np.array([0.26, 0.38, 0.62]) if open_sky else np.array([0.47, 0.50, 0.54])
     dim = {Weather.CLEAR: 0.95, Weather.CLOUDY: 1.15, Weather.RAIN: 0.72, Weather.FOG: 1.10}[weather]
-    night_sky = np.array([0.0030, 0.0042, 0.0075])
+    night_sky = np.array([0.0046, 0.0056, 0.0085])
     up = day * dim * (blue + 0.12 * low * np.array([1.0, 0.5, 0.2])) + night_sky
     down = 0.42 * day * dim * np.array([0.36, 0.34, 0.30]) + 0.5 * night_sky
     pale = np.array([0.62, 0.72, 0.86]) if open_sky else np.array([0.60, 0.63, 0.67])

@@ -20,6 +20,7 @@ from cordillera.types import Float, Int
 SKY, TERRAIN = 15, 8  # Semantic
 LUT = 4096
 LUT_MAX = 6.0
+FINER = 64
 
 
 class Picture(NamedTuple):
@@ -33,8 +34,12 @@ class Picture(NamedTuple):
 
 
 def tone_table(exposure: float) -> NDArray[np.uint8]:
-    """An exposure -> sRGB bytes for linear light in steps of 6 / 4096, with a soft shoulder."""
+    """An exposure -> sRGB bytes (2 * 4096) for linear light in steps of 6 / 4096, with a soft shoulder.
+
+    The second half is for dark places, in steps 64 times as fine: what is near black would show in bands otherwise.
+    """
     x = (np.arange(LUT) + 0.5) * LUT_MAX / LUT * exposure
+    x = np.concatenate([x, x / FINER])
     y = x * (1.0 + x / 9.0) / (1.0 + 0.72 * x)  # close to the identity in the shadows, slowly into white
     y = np.clip(y * 1.02, 0.0, 1.0)
     srgb = np.where(y <= 0.0031308, 12.92 * y, 1.055 * y ** (1.0 / 2.4) - 0.055)
@@ -342,5 +347,6 @@ def finish(
     for y in range(height):
         for x in range(width):
             for c in range(3):
-                k = int(out.linear[y, x, c] * scale)
-                rgb[y, x, c] = table[min(max(k, 0), LUT - 1)]
+                value = max(out.linear[y, x, c], np.float32(0.0)) * scale
+                fine = int(value * FINER)
+                rgb[y, x, c] = table[LUT + fine] if fine < LUT else table[min(int(value), LUT - 1)]

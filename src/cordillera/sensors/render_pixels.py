@@ -20,6 +20,7 @@ from cordillera.sensors.render_shade import shade_ground, shade_thing
 from cordillera.sensors.scene_arrays import Library
 
 SKY, TERRAIN = int(Semantic.SKY), int(Semantic.TERRAIN)
+FAR_M = 2500.0  # of ground beyond all meshes
 Single = NDArray[np.float32]
 Seen = NDArray[np.int32]
 
@@ -39,6 +40,16 @@ def room_for_rays(n: int) -> Shaded:
 
 
 @inlined
+def fogged(
+    tables: Tables, r: float, g: float, b: float, distance: float
+) -> tuple[float, float, float]:  # fmt: skip
+    """A colour and its distance -> the colour seen through the air."""
+    clear = math.exp(-distance * tables.light.fog_per_m)
+    fog = tables.light.fog
+    return fog[0] + clear * (r - fog[0]), fog[1] + clear * (g - fog[1]), fog[2] + clear * (b - fog[2])
+
+
+@inlined
 def background(view: View, tables: Tables, rx: float, ry: float, rz: float) -> tuple[float, float, float, int]:
     """A ray that meets nothing -> the sky, or far ground below the horizon."""
     a = view.axes
@@ -47,19 +58,10 @@ def background(view: View, tables: Tables, rx: float, ry: float, rz: float) -> t
     wz = a[0, 2] * rx + a[1, 2] * ry + a[2, 2] * rz
     if wz < -0.004:
         up = tables.light.sky_up
-        return 0.10 * up[0], 0.12 * up[1], 0.06 * up[2], TERRAIN
+        r, g, b = fogged(tables, 0.10 * up[0], 0.12 * up[1], 0.06 * up[2], FAR_M)
+        return r, g, b, TERRAIN
     r, g, b = sky_at(tables.light.sky, wx, wy, wz)
     return r, g, b, SKY
-
-
-@inlined
-def fogged(
-    tables: Tables, r: float, g: float, b: float, distance: float
-) -> tuple[float, float, float]:  # fmt: skip
-    """A colour and its distance -> the colour seen through the air."""
-    clear = math.exp(-distance * tables.light.fog_per_m)
-    fog = tables.light.fog
-    return fog[0] + clear * (r - fog[0]), fog[1] + clear * (g - fog[1]), fog[2] + clear * (b - fog[2])
 
 
 def shade_rays(

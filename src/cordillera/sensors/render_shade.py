@@ -333,5 +333,5 @@ def on_ground(
         r, g, b = r * (1.0 - 0.45 * wet), g * (1.0 - 0.45 * wet), b * (1.0 - 0.45 * wet)
         puddle = grain(tables.noise, 1, x, y, 1.7)
         mirror = wet * (0.35 + 0.65 * road) * min(1.0, max(0.15, 2.2 * (puddle - 0.30)))
-        mirror *= 0.03 + 0.97 * (1.0 - cosine) ** 4
+        mirror *= 0.03 + 0.60 * (1.0 - cosine) ** 4  # asphalt breaks the film of water: less than a smooth surface
     return r, g, b, kind, mirror, nx, ny, nz
