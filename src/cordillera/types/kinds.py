@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum, StrEnum
 
 
@@ -22,11 +23,36 @@ class AgentKind(IntEnum):
     AMBULANCE = 11
     POLICE_CAR = 12
     FIRE_ENGINE = 13
+    SCHOOL_BUS = 14  # shows Gesture.STOP with its arm out
+    POLICE_OFFICER = 15
+    FLAGGER = 16
+    TRAIN = 17
+    TRACTOR = 18
     CONE = 64
     BARRIER = 65
     DEBRIS = 66
     WARNING_TRIANGLE = 67
     FALLEN_TREE = 68
+    CARGO = 69  # boxes, pallets, furniture: lost loads
+    DOOR = 70  # of a parked vehicle, open
+    GATE = 71  # of a rail crossing, down
+    WORK_MACHINE = 72
+    BALL = 73
+    POTHOLE = 96  # from here on no bodies but ground
+    FLOOD = 97
+
+
+# What may be driven over, and at most how fast; all else is struck at any speed.
+PASSABLE_MPS = {AgentKind.BALL: math.inf, AgentKind.POTHOLE: 5.0, AgentKind.FLOOD: 2.8}
+
+
+class Gesture(IntEnum):
+    """What somebody shows to the traffic he faces; the value is the code in `Agents.shows`."""
+
+    NONE = 0
+    STOP = 1  # an officer's raised hand, a flagger's stop paddle, a school bus's arm and red lights
+    GO = 2
+    SLOW = 3
 
 
 class LightState(IntEnum):
@@ -39,6 +65,28 @@ class LightState(IntEnum):
     GREEN = 4
     FLASHING_AMBER = 5
     FLASHING_RED = 6
+
+
+class When(StrEnum):
+    """What starts a phase of a script; `Trigger.value` and `Trigger.at_m` say how much and where."""
+
+    ALWAYS = "always"
+    TIME = "time"  # `value` seconds after the scenario began
+    AFTER = "after"  # `value` seconds after the phase before began
+    STOOD = "stood"  # as AFTER, but counted only while the agent stands
+    EGO_NEAR = "ego near"  # the ego's front is within `value` metres before `at_m` of its route, or past it
+    EGO_DUE = "ego due"  # the ego's front will be at `at_m` of its route within `value` seconds, or is past it
+    EGO_STANDS = "ego stands"  # the ego stands with its front within `value` metres before `at_m` of its route
+    REACHED = "reached"  # the agent has come to `value` metres of its line
+    PHASE_OF = "phase of"  # the script of agent `other` has come to phase `value` or beyond
+
+
+class Heed(StrEnum):
+    """For whom a scripted agent brakes."""
+
+    NOBODY = "nobody"
+    EGO = "ego"
+    EVERYONE = "everyone"
 
 
 class LaneKind(StrEnum):

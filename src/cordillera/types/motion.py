@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from cordillera.types.arrays import Bool, Float, Int
-from cordillera.types.kinds import Weather
+from cordillera.types.kinds import Gesture, Heed, LightState, Weather, When
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +65,19 @@ class Agents:
     lane: Int  # (A,) lane that the agent follows
     s_m: Float  # (A,) arc length of the box centre along that lane
     valid: Bool  # (A,)
-    blinker: Int = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (A,) 1 left, -1 right, 0 off
+    blinker: Int = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (A,) 1 left, -1 right, 2 both, 0 off
     wait_s: Float = field(default_factory=lambda: np.zeros(0))  # (A,) time since it came to a stand, 0 when under way
     crossing: Int = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (A,) being walked over, -1 for none
     lateral_m: Float = field(default_factory=lambda: np.zeros(0))  # (A,) from the lane's centre, left positive
     lateral_mps: Float = field(default_factory=lambda: np.zeros(0))  # (A,) its change
     task: Int = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (A,) 0 drives, 1 parks, 2 pulls out
+    shows: Int = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (A,) Gesture
 
     def __post_init__(self) -> None:
         """The columns from `blinker` on may be left out: off, under way, on no crossing, in mid-lane."""
         count = len(self.id)
         defaults = (("blinker", 0), ("wait_s", 0.0), ("crossing", -1))
-        for name, default in (*defaults, ("lateral_m", 0.0), ("lateral_mps", 0.0), ("task", 0)):
+        for name, default in (*defaults, ("lateral_m", 0.0), ("lateral_mps", 0.0), ("task", 0), ("shows", 0)):
             if len(getattr(self, name)) == 0 and count:
                 object.__setattr__(self, name, np.full(count, default))
 
@@ -102,6 +104,60 @@ class Route:
 
 
 @dataclass(frozen=True, eq=False)
+class Trigger:
+    """What starts a phase: a condition, how much, and where along the ego's route; see `When`."""
+
+    when: When = When.ALWAYS
+    value: float = 0.0
+    at_m: float = 0.0  # arc length of the ego's route
+    other: int = -1  # id of the agent whose script is meant
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """How a scripted agent moves from its trigger on, until the trigger of the next phase."""
+
+    trigger: Trigger = field(default_factory=Trigger)
+    speed_mps: float = 0.0  # wanted
+    accel_mps2: float = 2.0  # at most, to gain speed
+    brake_mps2: float = 3.0  # at most, to lose speed; for those it heeds it brakes up to 8
+    stop_at_m: float = math.inf  # of its line: it comes to a stand there
+    aside_m: float = 0.0  # offset from its line, left positive, that it moves to
+    aside_mps: float = 1.2  # how fast it moves there
+    pace_m: float = math.nan  # keeps so far ahead of the ego (centre to centre), at most at `speed_mps`
+    heeds: Heed = Heed.NOBODY
+    blinker: int = 0
+    shows: Gesture = Gesture.NONE
+    visible: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Script:
+    """An agent that follows a line of its own, phase by phase; `Agents` keeps where it is in both.
+
+    Its row has `lane` -1, `s_m` along the line, `lateral_m` off it, `task` 10 + the phase and `wait_s` the time that
+    the phase's clock shows.
+    """
+
+    agent: int  # id of its row
+    xyz: Float  # (N, 3) world: the line of its footprint's centre, N >= 2
+    phases: tuple[Phase, ...]
+    at_end: str = "stop"  # "stop": comes to a stand at the end of its line; "vanish": is gone then
+    backwards: bool = False  # it reverses: heads against its line
+
+
+@dataclass(frozen=True, eq=False)
+class LightScript:
+    """Signals that leave their programme for a time: a fixed state, or the programme's state of some time before."""
+
+    signals: tuple[int, ...]  # indices into RoadMap.signals
+    shows: LightState | None = None  # None: as programmed, `late_s` later
+    late_s: float = 0.0
+    from_s: float = 0.0  # since the scenario began
+    until_s: float = math.inf
+
+
+@dataclass(frozen=True, eq=False)
 class Scenario:
     """One situation to drive: a map by name, the state at the start, the task, and the conditions."""
 
@@ -117,3 +173,6 @@ class Scenario:
     weather: Weather = Weather.CLEAR
     hour: float = 12.0  # local solar time, 0..24
     vehicle: VehicleSpec = field(default_factory=VehicleSpec)
+    scripts: tuple[Script, ...] = ()
+    light_scripts: tuple[LightScript, ...] = ()
+    family: str = ""  # name in world.scenarios.FAMILIES, "" for none
