@@ -4,79 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from metric_drives import LANE, ROAD, along_lanes, drive, signalled, steady
 
 from cordillera.evaluate import metrics
-from cordillera.geometry import quat_from_yaw
-from cordillera.kinematics import plan_of
-from cordillera.types import (
-    Agents,
-    Controls,
-    Decision,
-    DriveOutput,
-    EgoState,
-    LightState,
-    Rollout,
-    Route,
-    Scenario,
-    Signal,
-    SignalKind,
-    Step,
-    StopLine,
-    Verdict,
-    WorldState,
-)
+from cordillera.types import LightState, SignalKind
 from cordillera.world.build import build_road
-
-ROAD = build_road("built:straight,length=300")
-LANE = next(i for i, lane in enumerate(ROAD.lanes) if lane.kind == "driving")
-
-
-def place(s, lateral=0.0):
-    """A pose on the lane of the test road, which is straight."""
-    line = ROAD.lanes[LANE].center_xyz
-    step = line[-1, :2] - line[0, :2]
-    yaw = float(np.arctan2(step[1], step[0]))
-    along = np.array([np.cos(yaw), np.sin(yaw)])
-    xy = line[0, :2] + s * along + lateral * np.array([-along[1], along[0]])
-    return np.array([*xy, 0.0]), yaw
-
-
-def agents_at(rows):
-    """Rows (s, lateral, speed along the road)."""
-    poses = [place(s, lateral) for s, lateral, _ in rows]
-    n = len(rows)
-    return Agents(
-        id=np.arange(1, n + 1), kind=np.zeros(n, dtype=np.int64), xyz=np.array([p for p, _ in poses]).reshape(-1, 3),
-        yaw_rad=np.array([y for _, y in poses]), speed_mps=np.array([v for _, _, v in rows], dtype=float),
-        accel_mps2=np.zeros(n), size_lwh=np.tile([4.0, 2.0, 1.5], (n, 1)), lane=np.full(n, LANE),
-        s_m=np.array([s for s, _, _ in rows], dtype=float), valid=np.ones(n, dtype=bool),
-    )  # fmt: skip
-
-
-def drive(s, speed, accel=None, lateral=None, yaw_off=None, others=(), signals=None):
-    """Arrays over states 0.1 s apart -> a rollout on the test road."""
-    states = []
-    for k in range(len(s)):
-        xyz, yaw = place(s[k], 0.0 if lateral is None else lateral[k])
-        ego = EgoState(
-            k * 100_000, xyz, quat_from_yaw(yaw + (0.0 if yaw_off is None else yaw_off[k])),
-            np.array([speed[k], 0.0, 0.0]), 0.0 if accel is None else accel[k],
-        )  # fmt: skip
-        shown = np.zeros(0, dtype=np.int64) if signals is None else np.array([signals[k]])
-        states.append(WorldState(k * 100_000, ego, agents_at(others), shown))
-    output = DriveOutput(
-        Decision(plan_of(np.zeros((64, 2)), np.zeros(64), 0), (), None, "test", 0.0),
-        Controls(0.0, 0.0),
-        Verdict("pass"),
-    )
-    line = ROAD.lanes[LANE].center_xyz
-    route = Route(np.linspace(line[0], line[-1], 150), lanes=(LANE,))
-    scenario = Scenario("test", 0, "DE", "built:straight,length=300", "", states[0], route, 60.0)
-    return Rollout(scenario, tuple(Step(state, output) for state in states[:-1]), states[-1], "duration")
-
-
-def steady(n=51, v=10.0, s0=20.0, **more):
-    return drive(s0 + 0.1 * v * np.arange(n), np.full(n, v), **more)
+from cordillera.world.roads import compile_map
 
 
 def test_collisions_count_agents_and_not_ticks():
@@ -108,18 +41,6 @@ def test_off_road_is_time_with_a_corner_out():
     assert metrics.off_road(steady(lateral=lateral), ROAD).value == pytest.approx(1.0)
 
 
-def signalled(kind):
-    """The test road with a light or sign whose line is at s = 60 m."""
-    (x, y, z), yaw = place(60.0)
-    line = StopLine(
-        "l",
-        np.array([x, y, z]) + np.array([[-np.sin(yaw), np.cos(yaw), 0.0], [np.sin(yaw), -np.cos(yaw), 0.0]]),
-        (LANE,),
-    )
-    signal = Signal("s", kind, np.array([x, y, 4.0]), yaw + np.pi, (LANE,), (0,))
-    return dataclasses.replace(ROAD, stop_lines=(line,), signals=(signal,))
-
-
 @pytest.mark.parametrize(
     ("shown", "run"),
     [(LightState.RED, 1), (LightState.RED_AMBER, 1), (LightState.AMBER, 0), (LightState.GREEN, 0), (LightState.OFF, 0)],
@@ -147,6 +68,38 @@ def test_stop_signs_ask_for_a_stand_near_the_line():
     assert metrics.stop_signs(drive(s, moving, signals=shown), road_map).value == 1
     assert metrics.stop_signs(drive(s - 5.0, stood, signals=shown), road_map).value == 1  # stood too far away
     assert metrics.stop_signs(drive(s[:40], moving[:40], signals=shown[:40]), road_map).value == 0  # not reached
+
+
+def test_a_stop_may_be_made_with_the_bumper_just_over_the_line():
+    # front at s + 3.865: it crosses 60 m at s = 56.135 and stands at 60.765 or at 61.865
+    for stand, run in ((56.9, 0), (58.0, 1)):
+        s = np.concatenate([np.linspace(20.0, stand, 40), np.full(10, stand), np.linspace(stand, 80.0, 50)])
+        speed = np.r_[np.full(40, 5.0), np.zeros(10), np.full(50, 5.0)]
+        assert metrics.stop_signs(drive(s, speed, signals=[0] * 100), signalled(SignalKind.STOP)).value == run
+
+
+def test_a_light_meant_for_another_branch_holds_nobody_else():
+    """Only what comes after the line counts: a route may have used the branch that a light is meant for before."""
+    road = build_road("built:four_way")
+    arm = next(i for i in range(len(road.lanes)) if compile_map(road).regulations(i))
+    light = compile_map(road).regulations(arm)[0].signal
+    meant, other = road.lanes[arm].successors[:2]
+    signals = list(road.signals)
+    signals[light] = dataclasses.replace(signals[light], lanes=(meant,))
+    road = dataclasses.replace(road, signals=tuple(signals))
+    assert [rule.for_lane for rule in compile_map(road).regulations(arm)] == [meant]
+    for way, before, run in ((meant, (), 1), (other, (), 0), (other, (meant,), 0)):
+        rollout = along_lanes(road, (arm, way), before=before, shown=LightState.RED)
+        assert metrics.red_lights(rollout, road).value == run
+
+
+def test_flashing_red_asks_for_a_stand():
+    shown = [int(LightState.FLASHING_RED)] * 100
+    s = np.concatenate([np.linspace(20.0, 55.0, 36), np.full(10, 55.0), np.linspace(55.2, 66.0, 54)])
+    stood = np.r_[np.full(36, 5.0), np.zeros(10), np.full(54, 5.0)]
+    light = signalled(SignalKind.TRAFFIC_LIGHT)
+    assert metrics.red_lights(drive(s, stood, signals=shown), light).value == 0
+    assert metrics.red_lights(drive(s, np.full(100, 5.0), signals=shown), light).value == 1
 
 
 def test_progress_and_completion():
@@ -192,6 +145,6 @@ def test_time_to_collision_with_what_is_ahead():
 
 def test_all_metrics_have_distinct_names_and_units():
     results = metrics.all_metrics(steady(), ROAD)
-    assert len({result.name for result in results}) == len(results) == 13
+    assert len({result.name for result in results}) == len(results) > 20
     assert all(result.better in ("higher", "lower", "") for result in results)
     assert all(np.isnan(result.value) != result.valid for result in results)

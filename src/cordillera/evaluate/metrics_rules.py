@@ -1,0 +1,153 @@
+"""Traffic rules: a rollout and its map in, lines crossed against a light or sign, and speeding, out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from cordillera.evaluate.metrics_track import DT_S, RoadTrack, Track, result, road_track, track_of
+from cordillera.types import Float, LightState, MetricResult, RoadMap, Rollout, SignalKind
+from cordillera.world.roads import Regulation
+
+SIGN_REACH_M = 3.5  # a stop counts this far before the line
+SIGN_PAST_M = 1.0  # and with the bumper this far over it
+SIGN_SPEED_MPS = 0.3  # and this slow
+SIGN_LOOK_S = 30.0  # back from the crossing
+AHEAD_LANES = 8  # of the route, on which the lane that a rule is meant for may come
+BESIDE_M = 2.0  # a line holds this far to a side on which no lane runs the same way
+OVERSPEED_MPS = 2.23  # nuPlan's tolerance
+RED = (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """The ego's front over a line of one regulation: `k` is the last state before it."""
+
+    rule: Regulation
+    k: int
+    gaps: Float  # (N,) metres from the front to the line, negative behind it, inf where the ego heads elsewhere
+
+
+def red_lights(rollout: Rollout, road_map: RoadMap) -> MetricResult:
+    """How many stop lines the ego's front crossed while their light showed red.
+
+    A flashing red asks for a stand, as a stop sign does.
+    """
+    return result("red lights run", len(red_passages(rollout, road_map)), "", "lower")
+
+
+def red_passages(rollout: Rollout, road_map: RoadMap) -> list[int]:
+    """A rollout and its map -> the states before which a red light's line lay, one for each light run."""
+    road = road_track(rollout, road_map)
+    signals = road.track.signals
+    run = set()
+    for passage in passages(road, SignalKind.TRAFFIC_LIGHT):
+        shown = signals[passage.k, passage.rule.signal]
+        if shown in RED and not (shown == LightState.FLASHING_RED and _stood(road.track, passage)):
+            run.add((passage.rule.signal, passage.k))
+    return sorted({k for _, k in run})
+
+
+def stop_signs(rollout: Rollout, road_map: RoadMap) -> MetricResult:
+    """How many stop lines of stop signs the ego crossed without having stood before them; lights that work overrule."""
+    return result("stop signs run", len(stop_passages(rollout, road_map)), "", "lower")
+
+
+def stop_passages(rollout: Rollout, road_map: RoadMap) -> list[int]:
+    """A rollout and its map -> the states before which the line of a stop sign lay, one for each sign run."""
+    road = road_track(rollout, road_map)
+    run = set()
+    for passage in passages(road, SignalKind.STOP):
+        lit = any(
+            other.kind is SignalKind.TRAFFIC_LIGHT and road.track.signals[passage.k, other.signal] != LightState.OFF
+            for other in road.roads.regulations(passage.rule.lane)
+        )
+        if not lit and not _stood(road.track, passage):
+            run.add((passage.rule.signal, passage.k))
+    return sorted({k for _, k in run})
+
+
+def _stood(track: Track, passage: Passage) -> bool:
+    """Whether the ego came to a stand near the line, before it or hardly over it."""
+    first = max(passage.k - round(SIGN_LOOK_S / DT_S), 0)
+    gaps, speed = passage.gaps[first:], track.speed[first:]
+    before = np.arange(len(gaps)) <= passage.k - first
+    near = (gaps < SIGN_REACH_M) & (before | (gaps > -SIGN_PAST_M))
+    return bool(np.any(near & (np.abs(speed) < SIGN_SPEED_MPS)))
+
+
+def passages(road: RoadTrack, kind: SignalKind) -> Iterator[Passage]:
+    """Yields the passages of lines at which lights or signs of a kind hold the ego's traffic, on or off its route."""
+    roads, track = road.roads, road.track
+    front_x = track.x + 0.5 * track.length_m * np.cos(track.yaw)
+    front_y = track.y + 0.5 * track.length_m * np.sin(track.yaw)
+    for lane in _lanes_near(road):
+        for rule in roads.regulations(lane):
+            if rule.kind is not kind:
+                continue
+            (x, y, _), yaw = roads.pose(lane, rule.s_m)
+            gaps = (x - front_x) * math.cos(yaw) + (y - front_y) * math.sin(yaw)
+            side = (front_y - y) * math.cos(yaw) - (front_x - x) * math.sin(yaw)  # left positive
+            gaps = np.where(np.cos(track.yaw - yaw) < 0.5, np.inf, gaps)
+            left, right = _reach(road, rule)
+            crossed = (
+                (gaps[:-1] > 0.0) & (gaps[1:] <= 0.0) & (gaps[:-1] < 5.0) & (side[1:] < left) & (side[1:] > -right)
+            )
+            for k in np.flatnonzero(crossed).tolist():
+                if rule.for_lane < 0 or _goes_to(road, rule, k):
+                    yield Passage(rule, k, gaps)
+
+
+def _lanes_near(road: RoadTrack) -> list[int]:
+    """The lanes of the route and those driven on, with the lanes before them: a line may lie at a lane's very end."""
+    lanes = dict.fromkeys([*road.guide.route.lanes, *np.unique(road.lane[road.lane >= 0]).tolist()])
+    before = [p for lane in lanes for p in road.roads.map.lanes[lane].predecessors]
+    return sorted(dict.fromkeys([*lanes, *before]))
+
+
+def _reach(road: RoadTrack, rule: Regulation) -> tuple[float, float]:
+    """How far to the left and to the right of its lane's centre a line holds traffic."""
+    left, right = road.roads.width(rule.lane, rule.s_m)
+    lane = road.roads.map.lanes[rule.lane]
+    return left if lane.left >= 0 else max(left, BESIDE_M), right if lane.right >= 0 else max(right, BESIDE_M)
+
+
+def _goes_to(road: RoadTrack, rule: Regulation, k: int) -> bool:
+    """Whether the ego, at the line in state k, goes on to the lane that the rule is meant for."""
+    route = road.guide.route.lanes
+    if road.lane[k] in route:
+        places = [i for i, lane in enumerate(route) if lane == rule.lane]
+        return any(rule.for_lane in route[i + 1 : i + AHEAD_LANES] for i in places)
+    return bool(np.any(road.lane[k + 1 : k + 100] == rule.for_lane))
+
+
+# ----------------------------------------------------------------------- speed
+
+
+def overspeed(rollout: Rollout, road_map: RoadMap) -> Float:
+    """A rollout and its map -> m/s above the limit (N,), 0 below it, NaN where there is no lane."""
+    road = road_track(rollout, road_map)
+    return np.maximum(road.track.speed - road.limit, 0.0)
+
+
+def speeding(rollout: Rollout, road_map: RoadMap) -> MetricResult:
+    """Share of the time more than 2.23 m/s (nuPlan's tolerance) above the speed limit, in percent."""
+    over = overspeed(rollout, road_map)
+    known = np.isfinite(over)
+    share = float(np.mean(over[known] > OVERSPEED_MPS)) if known.any() else math.nan
+    return result("speeding", 100.0 * share, "%", "lower")
+
+
+def max_overspeed(rollout: Rollout, road_map: RoadMap) -> MetricResult:
+    """How far above the speed limit at most."""
+    over = overspeed(rollout, road_map)
+    known = over[np.isfinite(over)]
+    return result("max overspeed", float(known.max()) if len(known) else math.nan, "m/s", "lower")
+
+
+def mean_speed(rollout: Rollout) -> MetricResult:
+    """Mean forward speed over all states."""
+    return result("mean speed", float(track_of(rollout).speed.mean()), "m/s", "")
