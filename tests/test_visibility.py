@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from cordillera.geometry import quat_from_yaw
-from cordillera.sensors.classes import AGENT_BASE, SIGNAL_BASE
+from cordillera.sensors.classes import AGENT_BASE, SIGNAL_BASE, Semantic
 from cordillera.sensors.mesh import box
 from cordillera.sensors.render import CpuRenderer
 from cordillera.sensors.rig import mount_transform, pinhole_camera, rig
 from cordillera.sensors.scene import Scene, build_scene
 from cordillera.sensors.scene_agents import REFERENCE
-from cordillera.sensors.scene_arrays import Prototype, compile_library, no_instances
+from cordillera.sensors.scene_arrays import Instances, Prototype, compile_library, no_instances
 from cordillera.sensors.scene_signals import SignalLayout
 from cordillera.sensors.visibility import visible
 from cordillera.types import AgentKind, Agents, EgoState, Rig, WorldState
@@ -42,8 +42,8 @@ def world(*placed: tuple[int, float, float], size=BOX) -> WorldState:
     """Boxes as (id, x of the near face, y of the middle), and a camera at the origin that looks along x."""
     count = len(placed)
     agents = Agents(
-        id=np.array([k for k, _, _ in placed]), kind=np.full(count, int(AgentKind.VAN)),
-        xyz=np.array([(x + 0.5 * size[0], y, 0.0) for _, x, y in placed]), yaw_rad=np.zeros(count),
+        id=np.array([k for k, _, _ in placed], dtype=np.int64), kind=np.full(count, int(AgentKind.VAN)),
+        xyz=np.array([(x + 0.5 * size[0], y, 0.0) for _, x, y in placed]).reshape(-1, 3), yaw_rad=np.zeros(count),
         speed_mps=np.zeros(count), accel_mps2=np.zeros(count), size_lwh=np.tile(size, (count, 1)),
         lane=np.full(count, -1), s_m=np.zeros(count), valid=np.ones(count, dtype=bool),
     )  # fmt: skip
@@ -116,3 +116,17 @@ def test_shares_of_small_things_agree_with_a_picture_of_many_more_pixels(town: S
     for k, n in small:
         assert coarse.area_alone[k, 0] == pytest.approx(fine.alone[n, 0] / 64.0, rel=0.12)
         assert coarse.hidden[k, 0] == pytest.approx(fine.hidden[n, 0], abs=0.08)
+
+
+def test_no_post_stands_before_the_face_that_it_carries(town: Scene):
+    poles = town.fixed.semantic == Semantic.POLE
+    layout, renderer = town.signals, CpuRenderer(replace(town, fixed=Instances(*(part[poles] for part in town.fixed))))
+    near = pinhole_camera("near", 200, 150, 40.0, mount_transform((0.0, 0.0, 0.0), 0.0))
+    for k in np.flatnonzero(layout.row_of >= 0):
+        signal = town.map.signals[k]
+        look = np.array([np.cos(signal.yaw_rad), np.sin(signal.yaw_rad), 0.0])
+        ego = EgoState(0, signal.xyz + 8.0 * look, quat_from_yaw(signal.yaw_rad + np.pi), np.zeros(3))
+        empty = replace(world(), ego=ego, signals=np.zeros(len(town.map.signals), np.int64))
+        seen = visible(empty, renderer, Rig((near,)))
+        row = seen.row(f"signal:{k}")
+        assert seen.alone[row, 0] > 200 and seen.hidden[row, 0] == 0.0, signal.id

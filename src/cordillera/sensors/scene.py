@@ -16,7 +16,7 @@ from cordillera.sensors.scene_arrays import Instances, Library, Prototype, compi
 from cordillera.sensors.scene_ground import Ground, build_ground, deck_blocks, ground_blocks
 from cordillera.sensors.scene_marks import Strokes, build_strokes
 from cordillera.sensors.scene_place import place_objects, place_roadside
-from cordillera.sensors.scene_signals import SignalLayout, place_signals
+from cordillera.sensors.scene_signals import SignalLayout, own_posts, place_signals
 from cordillera.sensors.textures import sign_pixels
 from cordillera.types import Float, LaneKind, RoadMap, Weather
 
@@ -55,7 +55,7 @@ def build_scene(
     library = compile_library([*prototypes.values(), *(p for _, p in blocks)])
     library.switch_px[len(prototypes) : len(prototypes) + len(blocks), 0] -= 1.0  # the ground casts no shadow
     spots, kerbs_and_rest = place_roadside(road_map, ground, names, region, seed, is_rural(road_map), light.lamps)
-    parts += [kerbs_and_rest, place_objects(road_map, ground, names, seed)]
+    parts += [kerbs_and_rest, place_objects(road_map, ground, names, seed, set(own_posts(road_map).values()))]
     layout, posts = place_signals(road_map, ground, names, region)
     parts.append(posts)
     fixed = joined([p for p in parts if len(p.proto)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Collection
 
 import cv2
 import numpy as np
@@ -218,8 +219,10 @@ def _rails(xy: Float, away: Float, placer: Placer, names: dict[str, int], rng: n
                 placer.put(names["rail"], spot, yaw, (0.8, 1.0, 1.0), Semantic.GUARD_RAIL)
 
 
-def place_objects(road_map: RoadMap, ground: Ground, names: dict[str, int], seed: int) -> Instances:
-    """The map's own objects: houses, barriers, plants and poles."""
+def place_objects(
+    road_map: RoadMap, ground: Ground, names: dict[str, int], seed: int, placed: Collection[int] = ()
+) -> Instances:
+    """The map's own objects: houses, barriers, plants and poles, but those that are `placed` already, by index."""
     placer = Placer(ground)
     rng = np.random.default_rng(seed + 99)
     for k, thing in enumerate(road_map.objects):
@@ -239,7 +242,7 @@ def place_objects(road_map: RoadMap, ground: Ground, names: dict[str, int], seed
             placer.put(
                 names["rail"], thing.xyz, thing.yaw_rad, scale, Semantic.GUARD_RAIL, label=label, z=float(thing.xyz[2])
             )
-        elif thing.kind in ("pole", "streetlamp", "lamp"):
+        elif thing.kind in ("pole", "streetlamp", "lamp") and k not in placed:
             height = thing.size_lwh[2] if thing.size_lwh[2] > 0.5 else 4.0
             placer.put(
                 names["pole"], thing.xyz, 0.0, (0.07, 0.07, height), Semantic.POLE, label=label, z=float(thing.xyz[2])

@@ -12,13 +12,14 @@ from cordillera.sensors.classes import LIT_BOTTOM, LIT_MIDDLE, LIT_TOP, SIGNAL_B
 from cordillera.sensors.scene_arrays import Instances, no_instances, yaw_axes
 from cordillera.sensors.scene_ground import Ground
 from cordillera.sensors.textures import sign_names
-from cordillera.types import Float, Int, LightState, RoadMap, Signal, SignalKind
+from cordillera.types import Float, Int, LightState, MapObject, RoadMap, Signal, SignalKind
 
 LIGHTS = {SignalKind.TRAFFIC_LIGHT, SignalKind.PEDESTRIAN_LIGHT}
 MPH_REGIONS = {"US", "GB"}
 LYING_REGIONS = {"JP"}
 BARE_REGIONS = {"DE", "FR", "CH", "AT", "IT", "NL"}  # no back plates
 ROADSIDE_GAP_M = 0.6
+POST_GAP_M = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,8 @@ class SignalLayout:
 def place_signals(
     road_map: RoadMap, ground: Ground, names: dict[str, int], region: str
 ) -> tuple[SignalLayout, Instances]:
-    """Signals of a map -> their layout, and posts and arms."""
+    """Signals of a map -> their layout, and posts and arms. A post of the map's own is moved behind the face."""
+    own = own_posts(road_map)
     floor = ground.height(np.array([s.xyz[:2] for s in road_map.signals])) if road_map.signals else np.zeros(0)
     upright = [k for k, s in enumerate(road_map.signals) if s.kind in LIGHTS or s.xyz[2] - floor[k] > 0.8]
     items = no_instances(len(upright))
@@ -63,7 +65,10 @@ def place_signals(
             items.proto[n], items.seed[n] = names[f"sign:{tile}"], tile
             items.semantic[n] = Semantic.TRAFFIC_SIGN
             items.scale[n, 1:] = float(np.clip(max(signal.size_wh), 0.60, 0.95)) if max(signal.size_wh) > 0.0 else 0.75
-        posts += _posts(items.xyz[n], signal, ground, float(floor[k]), names, 0.5 * items.scale[n, 2])
+        if k in own:
+            posts.append(_post_behind(items.xyz[n], signal, road_map.objects[own[k]], names, 0.5 * items.scale[n, 2]))
+        else:
+            posts += _posts(items.xyz[n], signal, ground, float(floor[k]), names, 0.5 * items.scale[n, 2])
     carrying = no_instances(len(posts))
     for k, post in enumerate(posts):
         for column, value in zip(carrying, post, strict=True):
@@ -135,6 +140,26 @@ def _limit_name(signal: Signal, region: str) -> str:
     style = r"regulatory--maximum-speed-limit-(\d+)--" + ("g[23]" if region == "US" else "g1")
     sizes = {int(m.group(1)): name for name in sign_names() if (m := re.fullmatch(style, name))}
     return sizes[min(sizes, key=lambda value: abs(value - number))]
+
+
+def own_posts(road_map: RoadMap) -> dict[int, int]:
+    """A map -> the pole among its objects that carries a signal, by index: those within half a metre of each other."""
+    poles = [k for k, thing in enumerate(road_map.objects) if thing.kind == "pole"]
+    if not poles or not road_map.signals:
+        return {}
+    places = np.stack([road_map.objects[k].xyz[:2] for k in poles])
+    gap = np.linalg.norm(np.stack([s.xyz[:2] for s in road_map.signals])[:, None] - places, axis=-1)
+    return {k: poles[int(row.argmin())] for k, row in enumerate(gap) if row.min() < POST_GAP_M}
+
+
+def _post_behind(xyz: Float, signal: Signal, pole: MapObject, names: dict[str, int], half_m: float) -> Instances:
+    """A face and the map's pole for it -> the pole, so far behind the face that it stands before no lens."""
+    light = signal.kind in LIGHTS
+    radius, behind = (0.07, 0.25) if light else (0.035, 0.05)
+    at = xyz[:2] - behind * np.array([math.cos(signal.yaw_rad), math.sin(signal.yaw_rad)])
+    foot = float(pole.xyz[2])
+    top = max(float(xyz[2]) + half_m + 0.1, foot + (pole.size_lwh[2] if light else 0.0))
+    return _single(names["pole"], (at[0], at[1], foot), 0.0, (radius, radius, top - foot))
 
 
 def _posts(
