@@ -91,7 +91,7 @@ def manoeuvre(scene: Scene) -> tuple[Lateral, tuple[Cause, ...]]:
 
 def _named(scene: Scene, stretch: Stretch) -> tuple[Lateral, tuple[Cause, ...]]:
     gap = max(stretch.s0_m - scene.front_m, 0.0)
-    cause = Cause("route", f"lane:{stretch.lane}", f"the route leads {_way(stretch.what)}", scene.t_us, gap)
+    cause = Cause("route", f"lane:{stretch.lane}", f"leads {_way(stretch.what)}", scene.t_us, gap)
     lateral = Lateral.LANE_CHANGE if stretch.what.startswith("change") else Lateral.TURN
     return lateral, (cause,)
 

@@ -149,9 +149,7 @@ def curve_cause(scene: Scene) -> tuple[Cause, Longitudinal]:
         )
         kind = "turn" if turning else "curve"
         bend = "left" if path.curvature[by] > 0.0 else "right"
-        return Cause(
-            kind, f"lane:{lane}", f"the road bends to the {bend}", scene.t_us, distance
-        ), Longitudinal.SPEED_ADAPTATION
+        return Cause(kind, f"lane:{lane}", f"bends to the {bend}", scene.t_us, distance), Longitudinal.SPEED_ADAPTATION
     if by > here and path.limit[by] < path.limit[here] - 0.1:
         return Cause("speed limit", f"lane:{lane}", "lower ahead", scene.t_us, distance), Longitudinal.SPEED_ADAPTATION
-    return Cause("speed limit", f"lane:{lane}", "the road ahead is free", scene.t_us, distance), Longitudinal.SET_SPEED
+    return Cause("speed limit", f"lane:{lane}", "sets the speed", scene.t_us, distance), Longitudinal.SET_SPEED

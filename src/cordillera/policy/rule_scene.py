@@ -10,6 +10,7 @@ import numpy as np
 from cordillera.geometry import wrap_angle, yaw_of
 from cordillera.policy.rule_line import SPACING_M
 from cordillera.policy.rule_path import Path
+from cordillera.reasoning.kinds import kind_of_agent
 from cordillera.types import AgentKind, Agents, Bool, Float, Int, Observation, Truth, VehicleSpec, WorldState
 from cordillera.world.roads import Roads, compile_map
 
@@ -17,8 +18,9 @@ AHEAD_M, AHEAD_S, BEHIND_M = 130.0, 8.0, 20.0
 LOOK_M = 110.0
 FAR_SIDE_M = 60.0
 LEVEL_M, STEEPEST = 2.5, 0.12  # what is higher or lower than any slope would bring it is on another road
-NAMES = {kind: kind.name.lower().replace("_", " ") for kind in AgentKind}
-WALKERS = (AgentKind.PEDESTRIAN, AgentKind.WHEELCHAIR, AgentKind.ANIMAL)
+WALKERS = (
+    AgentKind.PEDESTRIAN, AgentKind.WHEELCHAIR, AgentKind.ANIMAL, AgentKind.POLICE_OFFICER, AgentKind.FLAGGER,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,8 @@ class Scene:
         return f"agent:{int(self.agents.id[row])}"
 
     def name(self, row: int) -> str:
-        return NAMES[self.kind(row)]
+        """The kind of cause that an agent is."""
+        return kind_of_agent(int(self.agents.kind[row]))
 
 
 def look(observation: Observation, truth: Truth, path: Path, vehicle: VehicleSpec) -> Scene:

@@ -24,13 +24,13 @@ EVER = 1e9
 class SpeedConfig:
     """The manner of driving."""
 
-    accel_mps2: float = 1.6
+    accel_mps2: float = 1.8
     brake_mps2: float = 2.0  # comfortable
     time_gap_s: float = 1.4
     gap_m: float = 3.0  # at standstill
-    side_mps2: float = 2.0
+    side_mps2: float = 2.3
     curve_brake_mps2: float = 1.2
-    jerk_mps3: float = 1.5
+    jerk_mps3: float = 2.2
     brake_jerk_mps3: float = 2.5
     hard_jerk_mps3: float = 12.0  # when less would not do
     brake_max_mps2: float = 8.0

@@ -19,8 +19,8 @@ LOOK_M = 80.0
 BLINKER_M = 35.0
 QUEUED_M = 25.0  # who stands so far before a zone is kept by someone else
 COMMITTED_BRAKE_MPS2 = 4.0
-GAP_BEFORE_S, GAP_MERGE_S, GAP_AFTER_S = 1.2, 1.7, 0.5
-THEIR_ACCEL_MPS2, THEIR_BRAKE_MPS2 = 1.2, 3.5
+GAP_BEFORE_S, GAP_MERGE_S, GAP_AFTER_S = 1.0, 1.5, 0.4
+THEIR_ACCEL_MPS2, THEIR_BRAKE_MPS2 = 0.5, 3.5
 RED = (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
 
 
@@ -58,7 +58,7 @@ def _in_the_way(scene: Scene, i: int, rear: float, turn: float, speed: float, ha
         clear = (
             half + float(scene.reach_m[i, 1]) + math.copysign(float(scene.side_m[i]), scene.side_m[i] * drift)
         ) / abs(drift)
-        cause = Cause("crossing vehicle", target, "crossing ahead", scene.t_us, gap)
+        cause = Cause("cross-traffic vehicle", target, "crossing ahead", scene.t_us, gap)
         return Constraint(HALT, rear - 1.0, cause, Longitudinal.YIELD, until_s=max(clear, 0.2))
     if along < -0.5:
         cause = Cause("oncoming vehicle", target, "coming the other way in the ego lane", scene.t_us, gap)
@@ -227,9 +227,7 @@ def _cross(
     if t_in > clears + GAP_AFTER_S:
         return None
     if other.into_m <= 0.0:
-        return Constraint(
-            HALT, wait, _crossing_cause(scene, other, "in the junction"), Longitudinal.YIELD, until_s=clears
-        )
+        return Constraint(HALT, wait, _crossing_cause(scene, other, ""), Longitudinal.YIELD, until_s=clears)
     comes = _arrival(other.into_m, other.speed, max(other.speed, zone.other_speed_mps))
     cannot_stop = other.speed**2 / (2.0 * max(other.into_m - 0.5, 0.1)) > THEIR_BRAKE_MPS2
     if t_out + GAP_BEFORE_S * (0.4 if committed else 1.0) < comes:
@@ -254,13 +252,14 @@ def _let_go(scene: Scene, other: _Other) -> bool:
 
 
 def _crossing_cause(scene: Scene, other: _Other, relation: str) -> Cause:
+    """Another vehicle of a junction, and why it goes first ("": it is in there already) -> the cause."""
     turn, side = float(scene.turn_rad[other.near_i]), float(scene.side_m[other.near_i])
     if abs(turn) > math.radians(140.0):
-        kind, where = "oncoming vehicle", "coming the other way"
+        kind, where, there = "oncoming vehicle", "coming the other way", "coming the other way"
     else:
-        kind, where = "cross-traffic vehicle", f"from the {'left' if side > 0.0 else 'right'}"
+        kind, where, there = "cross-traffic vehicle", f"from the {'left' if side > 0.0 else 'right'}", "crossing ahead"
     gap = math.hypot(float(scene.s_m[other.near_i]) - scene.front_m, side)
-    return Cause(kind, scene.target(other.row), f"{where}, {relation}", scene.t_us, gap)
+    return Cause(kind, scene.target(other.row), f"{where}, {relation}" if relation else there, scene.t_us, gap)
 
 
 def _when(base: Profile, scene: Scene, station_m: float) -> float:
