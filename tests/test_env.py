@@ -52,7 +52,7 @@ def test_what_is_wrong_is_named():
         ({"observation": "radar"}, "observation 'radar'.*state, camera, both"),
         ({"action": "shout"}, "action 'shout'"),
         ({"rewards": {"fun": 1.0}}, "reward 'fun'"),
-        ({"observation": "camera"}, "needs observer="),
+        ({"observation": "camera", "cameras": ("camera_roof",)}, "camera_roof"),
     ):
         with pytest.raises(ValueError, match=words):
             DriveEnv(map=STRAIGHT, **wrong)
@@ -131,6 +131,14 @@ def test_the_state_is_what_the_world_shows():
     there = seen["agents"][:, 0] == 1.0
     assert there.sum() == min((near < 80.0).sum(), 16)
     assert np.allclose(np.sort(near)[: there.sum()], np.hypot(*seen["agents"][there, 1:3].T), atol=0.3)
+
+
+def test_pictures_are_those_of_the_renderer():
+    env = DriveEnv(map=STRAIGHT, duration_s=1.0, observation="both", size=(64, 36))
+    first, _ = env.reset(seed=0)
+    later = env.step(np.array([1.0, 0.0], dtype=np.float32))[0]
+    assert first["camera"].shape == (1, 36, 64, 3) and env.observation_space.contains(later)
+    assert first["camera"].std() > 10.0 and (first["camera"] != later["camera"]).any()
 
 
 def test_the_module_registers_itself():

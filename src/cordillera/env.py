@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -20,6 +21,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from cordillera.evaluate.metrics import collisions, comfort, off_road, red_lights
+from cordillera.evaluate.suite import with_cameras, without_cameras
 from cordillera.geometry import invert, resample, transform_of, transform_points, wrap_angle, yaw_of
 from cordillera.kinematics import plan_of, roll_plan
 from cordillera.loop import Moment, advance, begin, observe
@@ -27,6 +29,7 @@ from cordillera.runtime.driver import DriverConfig, SafeDriver, clip_controls
 from cordillera.runtime.track import TrackConfig
 from cordillera.sensors.observe import Observer
 from cordillera.types import (
+    CameraName,
     Controls,
     Decision,
     DriveOutput,
@@ -78,10 +81,11 @@ class DriveEnv(gymnasium.Env[Any, Any]):
     """One drive an episode; terminated on a collision, off the road or on arrival, truncated after its duration.
 
     `scenario` makes a scenario from a seed, by default a drive on `map`. Observations are "state" (ego, route,
-    nearest agents, next light, all in the rig frame), "camera" (C, H, W, 3) or "both"; for pictures `observer` gives
-    a scenario's senses. Actions are "controls", two numbers in [-1, 1] for acceleration (1 is 3, -1 is -8 m/s2) and
-    curvature (1 is 0.2 1/m, to the left), or "trajectory", 64 rows of x, y (m) and yaw (rad) at 10 Hz in the rig frame.
-    The reward is the sum of the step's metrics times `rewards`.
+    nearest agents, next light, all in the rig frame), "camera" (C, H, W, 3) or "both"; pictures are those of `cameras`
+    in `size` (width, height), or of the senses that `observer` gives a scenario. Actions are "controls", two numbers
+    in [-1, 1] for acceleration (1 is 3, -1 is -8 m/s2) and curvature (1 is 0.2 1/m, to the left), or "trajectory", 64
+    rows of x, y (m) and yaw (rad) at 10 Hz in the rig frame. The reward is the sum of the step's metrics times
+    `rewards`.
     """
 
     metadata = {"render_modes": [], "render_fps": 10}  # noqa: RUF012
@@ -93,6 +97,8 @@ class DriveEnv(gymnasium.Env[Any, Any]):
         observation: str = "state",
         action: str = "controls",
         rewards: Mapping[str, float] | None = None,
+        cameras: tuple[str, ...] = (CameraName.FRONT_WIDE.value,),
+        size: tuple[int, int] = (160, 90),
         scenario: Callable[[int], Scenario] | None = None,
         observer: Callable[[Scenario], Observer] | None = None,
     ) -> None:
@@ -101,16 +107,19 @@ class DriveEnv(gymnasium.Env[Any, Any]):
         _check("action", action, ("controls", "trajectory"))
         for name in self.rewards:
             _check("reward", name, tuple(TERMS))
-        if observation != "state" and observer is None:
-            raise ValueError(f"observation={observation!r} needs observer=, which gives a scenario's cameras")
         self._seen, self._acts = observation, action
         self._scenario = scenario or (lambda seed: make_scenario(map, seed, duration_s))
-        self._observer_of = observer or (lambda scenario: Observer())
+        drawn = (
+            without_cameras
+            if observation == "state"
+            else partial(with_cameras, names=cameras, width=size[0], height=size[1])
+        )
+        self._observer_of = observer or drawn
         self._policy = _Given()
         self._start(0)
         self.observation_space = self._space()
-        size, most = ((2,), 1.0) if action == "controls" else ((PLAN, 3), RANGE)
-        self.action_space = spaces.Box(-most, most, size, np.float32)
+        shape, most = ((2,), 1.0) if action == "controls" else ((PLAN, 3), RANGE)
+        self.action_space = spaces.Box(-most, most, shape, np.float32)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

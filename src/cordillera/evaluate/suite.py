@@ -21,7 +21,11 @@ from cordillera.loop import roll_out
 from cordillera.runtime.driver import DriverConfig, Policy, SafeDriver
 from cordillera.runtime.track import TrackConfig
 from cordillera.sensors.observe import Observer
+from cordillera.sensors.render import CpuRenderer
+from cordillera.sensors.rig import rig
+from cordillera.sensors.scene import build_scene
 from cordillera.types import MetricResult, Rollout, Scenario
+from cordillera.world.maps import load_map
 from cordillera.world.vehicle import VehicleConfig
 from cordillera.world.world import World
 
@@ -110,6 +114,14 @@ def plan_cases(
 def without_cameras(scenario: Scenario) -> Observer:
     """A scenario -> senses that give odometry and route alone."""
     return Observer()
+
+
+def with_cameras(scenario: Scenario, names: tuple[str, ...], width: int = 480, height: int = 270) -> Observer:
+    """A scenario, names of cameras and a size of picture -> senses whose pictures are drawn on the CPU."""
+    scene = build_scene(
+        load_map(scenario.map), scenario.weather, scenario.hour, scenario.region, scenario.seed
+    )  # fmt: skip
+    return Observer(rig(names, width, height, vehicle=scenario.vehicle), CpuRenderer(scene).one)
 
 
 def drive_case(task: Task) -> Outcome:
