@@ -1,0 +1,108 @@
+"""The verbs of `cordillera data`: their arguments, and the jobs that they call."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+Check = Callable[[str], object]
+
+
+def add_data(verbs: argparse._SubParsersAction[argparse.ArgumentParser], cameras: Check, seed: Check) -> None:
+    """Add `data` with its own verbs; `cameras` and `seed` are the argument types that other verbs use."""
+    data = verbs.add_parser("data", help="generate data sets of clips, and look into them")
+    jobs = data.add_subparsers(dest="job", required=True, metavar="JOB")
+
+    generate = jobs.add_parser(
+        "generate",
+        help="drive and film clips into a set in the PhysicalAI-AV layout",
+        epilog="example: cordillera data generate --clips 50 --families maps:karlsruhe,maps:town03 --workers 2",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    generate.add_argument("--clips", type=positive, default=25, help="how many clips of 20 s")
+    families = "scenario families joined by commas, or all; maps:NAME is everyday driving on a map"
+    generate.add_argument(
+        "--families", type=words, default="maps:karlsruhe,maps:town03,maps:kashiwanoha", help=families
+    )
+    generate.add_argument("--regions", type=words, default="", help="joined by commas; none: each family's own")
+    generate.add_argument("--split", choices=("train", "val", "test"), default="train", help="of scenarios")
+    generate.add_argument("--cameras", type=cameras, default="front-wide,front-tele", help="joined by commas, or none")
+    generate.add_argument("--size", type=size, default="256x160", help="width x height of the pictures, both even")
+    generate.add_argument("--seed", type=seed, default=0, help="the same arguments give the same bytes")
+    generate.add_argument("--workers", type=positive, default=1, help="processes")
+    generate.add_argument("--output", type=Path, default=Path("runs/data"), help="folder of the set")
+    generate.set_defaults(run=run_generate)
+
+    for name, text in (
+        ("inspect", "list the clips of a set"),
+        ("stats", "how a set is balanced over decisions, causes, families and countries"),
+        ("verify", "whether all files of a set are as they were written"),
+    ):
+        job = jobs.add_parser(name, help=text, epilog=f"example: cordillera data {name} runs/data")
+        job.add_argument("folder", type=Path, help="folder of the set")
+        job.set_defaults(run=run_look)
+
+    view = jobs.add_parser("hub-view", help="link a set into a hub cache, where the official devkit finds it offline")
+    view.add_argument("folder", type=Path, help="folder of the set")
+    view.add_argument("--cache", type=Path, required=True, help="cache folder that the devkit is given")
+    view.add_argument("--repository", default="cordillera/clips", help="owner/name that the devkit is given")
+    view.add_argument("--revision", default="0" * 40, help="40 hexadecimal digits")
+    view.set_defaults(run=run_hub_view)
+
+
+def positive(word: str) -> int:
+    """An argument type for whole numbers from 1 up."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number from 1 up")
+    return int(word)
+
+
+def words(word: str) -> tuple[str, ...]:
+    """ "a,b" -> ("a", "b"), "" -> ()."""
+    return tuple(part for part in word.split(",") if part)
+
+
+def size(word: str) -> tuple[int, int]:
+    """ "256x160" -> (256, 160)."""
+    width, _, height = word.partition("x")
+    if (
+        not (width.isdecimal() and height.isdecimal())
+        or int(width) % 2
+        or int(height) % 2
+        or min(int(width), int(height)) < 16
+    ):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a size: write 256x160, both even and at least 16")
+    return int(width), int(height)
+
+
+def run_generate(arguments: argparse.Namespace) -> int:
+    from cordillera import presets_data
+
+    families = arguments.families
+    if families == ("all",):
+        from cordillera.world.scenarios import FAMILIES
+
+        families = tuple(FAMILIES)
+    job = presets_data.DataJob(
+        arguments.output, arguments.clips, families, arguments.regions or ("",), arguments.split, arguments.cameras,
+        arguments.size, arguments.seed, arguments.workers,
+    )  # fmt: skip
+    presets_data.generate(job)
+    return 0
+
+
+def run_look(arguments: argparse.Namespace) -> int:
+    from cordillera import presets_data
+
+    if arguments.job == "verify":
+        return 0 if presets_data.verify(arguments.folder) else 1
+    {"inspect": presets_data.inspect, "stats": presets_data.stats}[arguments.job](arguments.folder)
+    return 0
+
+
+def run_hub_view(arguments: argparse.Namespace) -> int:
+    from cordillera.data.check import hub_view
+
+    print(hub_view(arguments.folder, arguments.cache, arguments.repository, arguments.revision))
+    return 0

@@ -1,0 +1,101 @@
+"""Data sets as jobs: the same job gives the same bytes, a killed one goes on, and what is said is what was driven."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cordillera import presets_data
+from cordillera.data.read import open_set
+from cordillera.presets_data import DataJob, generate, inspect, orders_of, stats, verify
+from cordillera.types import Longitudinal
+
+
+def job(folder: Path, **changes) -> DataJob:
+    families = ("maps:karlsruhe", "maps:virtual_city")
+    return replace(DataJob(folder, clips=3, families=families, cameras=(), chunk_clips=2), **changes)
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=120)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    result = generate(job(folder), quiet())
+    assert result.clips == result.made == 3
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_job_goes_on_after_a_kill_and_gives_the_same_bytes(made, tmp_path, monkeypatch):
+    """Interrupted in its second chunk, the job keeps the first one and makes the rest as if nothing had been."""
+    calls = []
+
+    def until_the_third(order):
+        calls.append(order)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return make(order)
+
+    make = presets_data.make_clip
+    monkeypatch.setattr(presets_data, "make_clip", until_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        generate(job(tmp_path), quiet())
+    assert (tmp_path / "world/chunks/chunk_0000.json").is_file()
+    assert not (tmp_path / "world/chunks/chunk_0001.json").exists()
+    monkeypatch.setattr(presets_data, "make_clip", make)
+    assert generate(job(tmp_path), quiet()).made == 1
+    assert files(tmp_path) == files(made)
+    assert generate(job(tmp_path), quiet()).made == 0
+
+
+def test_another_job_in_the_same_folder_is_refused(made):
+    with pytest.raises(ValueError, match="another set"):
+        generate(job(made, seed=1), quiet())
+
+
+def test_every_clip_has_a_seed_of_its_own_and_splits_share_none():
+    train = orders_of(job(Path("x"), clips=40))
+    assert len({order.seed for order in train}) == 40
+    seeds = {
+        split: {presets_data.scenario_of(replace(order, split=split), 0).seed for order in train[:6]}
+        for split in ("train", "val", "test")
+    }
+    assert not seeds["train"] & seeds["val"]
+    assert not seeds["train"] & seeds["test"]
+    assert not seeds["val"] & seeds["test"]
+    with pytest.raises(ValueError, match="at least one"):
+        orders_of(job(Path("x"), families=()))
+
+
+def test_reasons_come_at_two_hertz_and_at_keyframes(made):
+    held = open_set(made)
+    for clip in held.clips():
+        said = held.said(clip)
+        times = {s.t_us for s in said}
+        assert times >= set(range(0, 20_000_000, 500_000))
+        assert all(isinstance(s.trace.longitudinal, Longitudinal) for s in said if s.trace.longitudinal)
+        for s in said:
+            if s.keyframe:
+                sample = held.sample(clip, s.t_us) if 1_600_000 <= s.t_us <= 13_600_000 else None
+                assert sample is None or sample.reasoning.text == s.trace.text
+
+
+def test_looking_into_a_set(made):
+    console = quiet()
+    inspect(made, console)
+    stats(made, console)
+    assert verify(made, console)
+    text = console.file.getvalue()
+    assert "maps:karlsruhe" in text
+    assert "longitudinal" in text
+    assert "files are as they were written" in text
