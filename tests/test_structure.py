@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the top down; what stands on one line are siblings, which never import each other.
 LAYERS = (
     ("cli",),
-    ("cli_data",),
+    ("cli_bench", "cli_data"),
     ("presets_bench", "presets_data"),
     ("presets",),
     ("train", "serve", "viewer"),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cordillera import __version__
+from cordillera.cli_bench import add_bench
 from cordillera.types import CameraName, Weather
 
 POLICIES = ("expert", "route-follower", "constant-velocity")
@@ -108,6 +109,8 @@ def parser() -> argparse.ArgumentParser:
         help="folder for the results (default: runs/<map>-<policy>-<seed>)",
     )
     drive.set_defaults(run=run_drive)
+
+    add_bench(verbs, cameras_of)
 
     maps = verbs.add_parser(
         "maps",

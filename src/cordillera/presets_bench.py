@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
@@ -22,7 +23,7 @@ from rich.table import Table
 import cordillera
 from cordillera.evaluate.report import SuiteReport, make_report, to_tree, worst_first
 from cordillera.evaluate.report_page import Clip, write_report_page
-from cordillera.evaluate.suite import SPLITS, Case, CaseResult, Task, plan_cases, without_cameras
+from cordillera.evaluate.suite import SPLITS, Case, CaseResult, Task, plan_cases, with_cameras, without_cameras
 from cordillera.evaluate.suite_pool import Executor, in_processes, in_this_process, on_ray
 from cordillera.evaluate.suite_stats import Estimate
 from cordillera.evaluate.suite_store import Store, plain, run_suite, stamp_of, write_json
@@ -78,7 +79,8 @@ def bench(job: BenchJob, console: Console | None = None) -> BenchResult:
     families = job.families
     makers = {name: policy_maker(name) for name in job.policies}
     cases = plan_cases(job.policies, families, job.regions, job.seeds, job.split)
-    tasks = [Task(case, makers[case.policy], scenario_of, without_cameras) for case in cases]
+    senses = partial(with_cameras, names=job.cameras) if job.cameras else without_cameras
+    tasks = [Task(case, makers[case.policy], scenario_of, senses) for case in cases]
     code = [Path(cordillera.__file__).parent, *(file for name in job.policies if (file := source_of(name)))]
     store = Store(job.output, stamp_of([repr(job.cameras), str(MAP_DRIVE_S)], code))
     executor = executor_of(job)

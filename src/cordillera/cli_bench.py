@@ -1,0 +1,74 @@
+"""The verb `cordillera bench`: its arguments, and the job that it calls."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+Check = Callable[[str], object]
+
+
+def add_bench(verbs: argparse._SubParsersAction[argparse.ArgumentParser], cameras: Check) -> None:
+    """Add `bench`; `cameras` is the argument type that other verbs use."""
+    bench = verbs.add_parser(
+        "bench",
+        help="drive policies through scenario families by seed, and report which passes what and which is better",
+        epilog="example: cordillera bench --policy expert --policy route-follower --seeds 5; run it again to go on "
+        "after a stop",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    bench.add_argument(
+        "--policy",
+        action="append",
+        metavar="NAME",
+        help="who drives: a bundled policy, or your own as module:Class; give it again to compare (default: expert)",
+    )
+    bench.add_argument(
+        "--seeds", type=count_from(1), default=5, help="drives of each family, the same for every policy"
+    )
+    bench.add_argument("--split", choices=("train", "val", "test"), default="val", help="which scenarios to draw from")
+    families = "families joined by commas, or all; maps:NAME is everyday driving on a map, and may hold no comma"
+    bench.add_argument("--families", type=words, default="all", help=families)
+    bench.add_argument("--regions", type=words, default="", help="joined by commas; none: each family's own")
+    bench.add_argument("--cameras", type=cameras, default="none", help="camera names joined by commas, or none")
+    bench.add_argument("--workers", type=count_from(0), default=0, help="processes; 0: one a core")
+    bench.add_argument("--ray", action="store_true", help="drive on a Ray cluster (needs the extra: scale)")
+    bench.add_argument("--videos", type=count_from(0), default=6, help="films of each policy's worst drives")
+    bench.add_argument("--output", type=Path, default=Path("runs/bench"), help="folder; finished drives in it are kept")
+    bench.set_defaults(run=run_bench)
+
+
+def count_from(least: int) -> Callable[[str], int]:
+    """An argument type for whole numbers from `least` up."""
+
+    def check(word: str) -> int:
+        if not word.isdecimal() or int(word) < least:
+            raise argparse.ArgumentTypeError(f"{word!r} is not a whole number from {least} up")
+        return int(word)
+
+    return check
+
+
+def words(word: str) -> tuple[str, ...]:
+    """Words joined by commas; "" and "all" are none, which stands for all."""
+    return () if word in ("", "all") else tuple(part.strip() for part in word.split(",") if part.strip())
+
+
+def run_bench(arguments: argparse.Namespace) -> int:
+    from cordillera import presets_bench
+
+    job = presets_bench.BenchJob(
+        policies=tuple(dict.fromkeys(arguments.policy or ["expert"])),
+        families=arguments.families,
+        regions=arguments.regions,
+        split=arguments.split,
+        seeds=arguments.seeds,
+        cameras=arguments.cameras,
+        workers=arguments.workers,
+        ray=arguments.ray,
+        videos=arguments.videos,
+        output=arguments.output,
+    )
+    presets_bench.bench(job)
+    return 0
