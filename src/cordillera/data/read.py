@@ -204,10 +204,10 @@ class ClipSet:
             raise ValueError(
                 f"clip {clip_id}: t0 is {t0_us} us; windows fit from {layout.FIRST_T0_US} to {layout.LAST_T0_US}"
             )
-        motion, rig = self.motion(clip_id), self.rig(clip_id)
+        motion = self.motion(clip_id)
         past = t0_us + TICK_US * np.arange(1 - layout.HISTORY, 1)
         ahead = t0_us + TICK_US * np.arange(1, layout.FUTURE + 1)
-        known = {camera.name: camera for camera in rig.cameras}
+        known = {camera.name: camera for camera in self.rig(clip_id).cameras} if cameras else {}
         unknown = [name for name in cameras if name not in known]
         if unknown:
             raise ValueError(f"clip {clip_id}: no camera {unknown}; it has {', '.join(known)}")
