@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cordillera.geometry import boxes_overlap, quat_from_euler, yaw_of
-from cordillera.types import Agents, Controls, EgoState, RoadMap, Scenario, WorldState
+from cordillera.types import PASSABLE_MPS, AgentKind, Agents, Controls, EgoState, RoadMap, Scenario, WorldState
 from cordillera.world.guide import Guide
 from cordillera.world.lights import LightPlan, compile_lights
 from cordillera.world.maps import load_map
 from cordillera.world.roads import Roads, compile_map
+from cordillera.world.scripts import Cast, light_states
 from cordillera.world.traffic import Traffic, TrafficConfig
 from cordillera.world.vehicle import VehicleConfig, step_vehicle
 
@@ -47,6 +48,7 @@ class World:
         self.roads: Roads = compile_map(self.map)
         self.lights: LightPlan = compile_lights(self.map, scenario.seed, scenario.region)
         self.guide = Guide.of(self.roads, scenario.route)
+        self._cast = Cast(scenario)
         self._traffic = Traffic(self.roads, scenario.seed, scenario.route, scenario.vehicle, self.config.traffic)
 
     def reset(self) -> WorldState:
@@ -57,8 +59,11 @@ class World:
         """State and commands -> the state 0.1 s later, ego, agents and lights. Pure: same input, same bytes."""
         t_us = state.t_us + DT_US
         ego = on_ground(self.roads, step_vehicle(state.ego, controls, DT_S, self.config.vehicle), state.ego)
-        agents = self._traffic.step(state.agents, state.ego, state.signals, state.t_us, DT_S)
-        return WorldState(t_us, ego, agents, self.lights.states(t_us))
+        others = self._cast.for_traffic(state.agents)
+        agents = self._traffic.step(others, state.ego, state.signals, state.t_us, DT_S)
+        agents = self._cast.step(state, agents, DT_S)
+        start_us = self.scenario.initial.t_us
+        return WorldState(t_us, ego, agents, light_states(self.lights, self.scenario.light_scripts, t_us, start_us))
 
     # ------------------------------------------------------ how a drive ends
 
@@ -88,13 +93,18 @@ def ego_box(ego: EgoState, rear_axle_to_center_m: float) -> tuple[float, float, 
 
 
 def colliding(state: WorldState, scenario: Scenario) -> int | None:
-    """State -> row of the first agent whose box shares a point with the ego's, or None."""
+    """State -> row of the first agent whose box shares a point with the ego's, or None.
+
+    What may be driven over at the ego's speed (a ball, a pothole at a crawl) is not struck; see `PASSABLE_MPS`.
+    """
     spec, agents = scenario.vehicle, state.agents
     x, y, yaw = ego_box(state.ego, spec.rear_axle_to_center_m)
     reach = 0.5 * (spec.length_m + spec.width_m)
     level = np.abs(agents.xyz[:, 2] - state.ego.xyz[2]) < LEVEL_M
     near = agents.valid & level & (np.hypot(agents.xyz[:, 0] - x, agents.xyz[:, 1] - y) < reach + agents.size_lwh[:, 0])
     for row in np.flatnonzero(near):
+        if abs(state.ego.speed_mps) <= PASSABLE_MPS.get(AgentKind(int(agents.kind[row])), -1.0):
+            continue
         ax, ay = agents.xyz[row, :2]
         length, width = agents.size_lwh[row, :2]
         if boxes_overlap(x, y, yaw, spec.length_m, spec.width_m, ax, ay, agents.yaw_rad[row], length, width):
