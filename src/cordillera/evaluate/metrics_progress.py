@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numba import njit
 
-from cordillera.evaluate.metrics_rules import RED
+from cordillera.evaluate.metrics_rules import route_lines
 from cordillera.evaluate.metrics_track import RoadTrack, result, road_track, track_of
 from cordillera.geometry import arc_length
-from cordillera.types import Float, LightState, MetricResult, RoadMap, Rollout, SignalKind
+from cordillera.types import Float, MetricResult, RoadMap, Rollout
 
 # The free driver: sensible, not slow
 ACCEL_MPS2 = 1.5
@@ -84,7 +84,7 @@ def possible_m(rollout: Rollout, road_map: RoadMap) -> float:
 def free_drive(road: RoadTrack) -> Float:
     """A drive's track -> the free driver's progress (N,) in m from its start."""
     grid, cap = _speed_caps(road)
-    lines, closed = _lines(road)
+    lines, closed = route_lines(road)
     obstacles = _obstacles(road, lines, closed)
     start = float(road.progress[0])
     front = 0.5 * road.track.length_m + road.track.rear_m
@@ -107,41 +107,6 @@ def _speed_caps(road: RoadTrack) -> tuple[Float, Float]:
     return grid, cap
 
 
-def _lines(road: RoadTrack) -> tuple[Float, Float]:
-    """The stop lines of lights and stop signs along the route -> places (R,), and (N, R): 0 open, 1 shut, 2 sign."""
-    route, signals = road.guide.route, road.track.signals
-    xy = np.ascontiguousarray(route.xyz[:, :2])
-    along = arc_length(xy)
-    places, shut, seen = [], [], set()
-    for k, lane in enumerate(route.lanes):
-        rules = road.roads.regulations(lane)
-        lit = any(rule.kind is SignalKind.TRAFFIC_LIGHT for rule in rules)
-        for rule in rules:
-            if rule.for_lane >= 0 and rule.for_lane not in route.lanes[k + 1 : k + 8]:
-                continue
-            if rule.kind is SignalKind.TRAFFIC_LIGHT:
-                shown = signals[:, rule.signal]
-                column = np.isin(shown, (*RED, LightState.AMBER)).astype(np.float64)
-            elif rule.kind is SignalKind.STOP and not lit:
-                column = np.full(len(signals), 2.0)
-            else:
-                continue
-            (x, y, _), _ = road.roads.pose(lane, rule.s_m)
-            on = np.flatnonzero(road.guide.step == k)
-            if not len(on):
-                continue
-            first, last = max(on[0] - 1, 0), min(on[-1] + 1, len(xy) - 1)
-            nearest = first + int(np.argmin(np.hypot(xy[first : last + 1, 0] - x, xy[first : last + 1, 1] - y)))
-            at = float(along[nearest])
-            if (round(at), rule.kind) not in seen:
-                seen.add((round(at), rule.kind))
-                places.append(at)
-                shut.append(column)
-    if not places:
-        return np.zeros(0), np.zeros((len(signals), 0))
-    return np.array(places), np.ascontiguousarray(np.column_stack(shut))
-
-
 def _obstacles(road: RoadTrack, lines: Float, closed: Float) -> Float:
     """Agents in the way -> (N, A, 2) arc length of the rear, speed along the route; inf for others."""
     track = road.track
@@ -149,13 +114,13 @@ def _obstacles(road: RoadTrack, lines: Float, closed: Float) -> Float:
     if not track.ids.size:
         return out
     at, aside = road.agents[:, :, 0], road.agents[:, :, 1]
-    here = track.there.any(axis=0)
     high = np.where(track.there[:, :, None], track.pose[:, :, :2], -np.inf).max(axis=0)
     low = np.where(track.there[:, :, None], track.pose[:, :, :2], np.inf).min(axis=0)
-    moved = here & (np.where(here[:, None], high - low, 0.0).max(axis=1) > MOVED_M)
+    moved = (high - low).max(axis=1) > MOVED_M  # -inf for who is never there
     waits = np.zeros_like(track.there)
-    for line, shut in zip(lines, closed.T, strict=True):
-        waits |= np.equal(shut, 1.0)[:, None] & (at < line) & (at > line - QUEUE_M) & (track.lane >= 0)
+    shut = np.equal(closed, 1.0)
+    for number, line in enumerate(lines.tolist()):
+        waits |= shut[:, number, None] & (at < line) & (at > line - QUEUE_M) & (track.lane >= 0)
     half = 0.5 * (track.width_m + track.size[:, 1]) + IN_THE_WAY_M
     blocks = track.there & (moved | waits) & (np.abs(aside) < half)
     index = np.clip(np.searchsorted(road.guide.s_m, np.where(blocks, at, 0.0)), 1, len(road.guide.s_m) - 1)

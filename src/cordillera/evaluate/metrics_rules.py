@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cordillera.evaluate.metrics_track import DT_S, RoadTrack, Track, result, road_track, track_of
+from cordillera.geometry import arc_length
 from cordillera.types import Float, LightState, MetricResult, RoadMap, Rollout, SignalKind
 from cordillera.world.roads import Regulation
 
@@ -122,6 +123,41 @@ def _goes_to(road: RoadTrack, rule: Regulation, k: int) -> bool:
         places = [i for i, lane in enumerate(route) if lane == rule.lane]
         return any(rule.for_lane in route[i + 1 : i + AHEAD_LANES] for i in places)
     return bool(np.any(road.lane[k + 1 : k + 100] == rule.for_lane))
+
+
+def route_lines(road: RoadTrack) -> tuple[Float, Float]:
+    """The stop lines of lights and stop signs along the route -> places (R,), and (N, R): 0 open, 1 shut, 2 sign."""
+    route, signals = road.guide.route, road.track.signals
+    xy = np.ascontiguousarray(route.xyz[:, :2])
+    along = arc_length(xy)
+    places, shut, seen = [], [], set()
+    for k, lane in enumerate(route.lanes):
+        rules = road.roads.regulations(lane)
+        lit = any(rule.kind is SignalKind.TRAFFIC_LIGHT for rule in rules)
+        for rule in rules:
+            if rule.for_lane >= 0 and rule.for_lane not in route.lanes[k + 1 : k + 8]:
+                continue
+            if rule.kind is SignalKind.TRAFFIC_LIGHT:
+                shown = signals[:, rule.signal]
+                column = np.isin(shown, (*RED, LightState.AMBER)).astype(np.float64)
+            elif rule.kind is SignalKind.STOP and not lit:
+                column = np.full(len(signals), 2.0)
+            else:
+                continue
+            (x, y, _), _ = road.roads.pose(lane, rule.s_m)
+            on = np.flatnonzero(road.guide.step == k)
+            if not len(on):
+                continue
+            first, last = max(on[0] - 1, 0), min(on[-1] + 1, len(xy) - 1)
+            nearest = first + int(np.argmin(np.hypot(xy[first : last + 1, 0] - x, xy[first : last + 1, 1] - y)))
+            at = float(along[nearest])
+            if (round(at), rule.kind) not in seen:
+                seen.add((round(at), rule.kind))
+                places.append(at)
+                shut.append(column)
+    if not places:
+        return np.zeros(0), np.zeros((len(signals), 0))
+    return np.array(places), np.ascontiguousarray(np.column_stack(shut))
 
 
 # ----------------------------------------------------------------------- speed

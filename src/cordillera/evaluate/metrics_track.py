@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from cordillera.geometry import arc_length, wrap_angle, yaw_of
-from cordillera.types import Bool, Float, Int, MetricResult, RoadMap, Rollout, WorldState
+from cordillera.types import PASSABLE_MPS, Bool, Float, Int, MetricResult, RoadMap, Rollout, WorldState
 from cordillera.world.guide import Guide
 from cordillera.world.roads import Roads, compile_map
 from cordillera.world.world import LEVEL_M
@@ -61,13 +61,14 @@ class Track:
     ids: Int  # (A,)
     kind: Int  # (A,) AgentKind
     size: Float  # (A, 3)
-    there: Bool  # (N, A) present, and on the ego's level
+    there: Bool  # (N, A) present, on the ego's level, and nothing that may be driven over at the ego's speed
     pose: Float  # (N, A, 3) x, y, yaw
     pace: Float  # (N, A) speed along the heading
     push: Float  # (N, A) acceleration along the heading
     lane: Int  # (N, A) followed, -1 for none
     s_m: Float  # (N, A) along it
     crossing: Int  # (N, A) being walked over, -1 for none
+    shows: Int  # (N, A) Gesture
     signals: Int  # (N, S) LightState
 
     @property
@@ -107,7 +108,8 @@ def _track(rollout: Rollout) -> Track:
         name: np.concatenate([getattr(state.agents, name) for state in states])
         for name in ("id", "kind", "xyz", "yaw_rad", "speed_mps", "accel_mps2", "size_lwh", "lane", "s_m", "valid")
     }
-    flat["crossing"] = np.concatenate([state.agents.crossing for state in states])
+    for name in ("crossing", "shows"):
+        flat[name] = np.concatenate([getattr(state.agents, name) for state in states])
     keep = flat.pop("valid")
     when, flat = when[keep], {name: column[keep] for name, column in flat.items()}
     ids, first, column = np.unique(flat["id"], return_index=True, return_inverse=True)
@@ -119,19 +121,22 @@ def _track(rollout: Rollout) -> Track:
 
     there = np.zeros((len(states), len(ids)), dtype=np.bool_)
     there[when, column] = np.abs(flat["xyz"][:, 2] - rear[when, 2]) < LEVEL_M
+    speed, kind = np.array([state.ego.speed_mps for state in states]), flat["kind"][first]
+    for passable, limit in PASSABLE_MPS.items():
+        there &= ~((np.abs(speed) <= limit)[:, None] & (kind == passable))
     return Track(
         t_s=np.array([state.t_us - states[0].t_us for state in states]) * 1e-6,
         x=rear[:, 0] + spec.rear_axle_to_center_m * np.cos(yaw),
         y=rear[:, 1] + spec.rear_axle_to_center_m * np.sin(yaw),
         z=rear[:, 2],
         yaw=yaw,
-        speed=np.array([state.ego.speed_mps for state in states]),
+        speed=speed,
         accel=np.array([state.ego.accel_mps2 for state in states], dtype=np.float64),
         length_m=spec.length_m,
         width_m=spec.width_m,
         rear_m=spec.rear_axle_to_center_m,
         ids=ids,
-        kind=flat["kind"][first],
+        kind=kind,
         size=flat["size_lwh"][first].reshape(len(ids), 3),
         there=there,
         pose=grid(np.column_stack([flat["xyz"][:, :2], flat["yaw_rad"]])),
@@ -140,6 +145,7 @@ def _track(rollout: Rollout) -> Track:
         lane=grid(flat["lane"], -1),
         s_m=grid(flat["s_m"]),
         crossing=grid(flat["crossing"], -1),
+        shows=grid(flat["shows"]),
         signals=np.array([state.signals for state in states], dtype=np.int64).reshape(len(states), -1),
     )
 
