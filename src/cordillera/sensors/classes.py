@@ -76,6 +76,18 @@ SEMANTIC_OF = {
     AgentKind.DEBRIS: Semantic.OBSTACLE,
     AgentKind.WARNING_TRIANGLE: Semantic.OBSTACLE,
     AgentKind.FALLEN_TREE: Semantic.OBSTACLE,
+    AgentKind.SCHOOL_BUS: Semantic.BUS,
+    AgentKind.POLICE_OFFICER: Semantic.PERSON,
+    AgentKind.FLAGGER: Semantic.PERSON,
+    AgentKind.TRAIN: Semantic.TRAM,
+    AgentKind.TRACTOR: Semantic.TRUCK,
+    AgentKind.CARGO: Semantic.OBSTACLE,
+    AgentKind.DOOR: Semantic.CAR,
+    AgentKind.GATE: Semantic.OBSTACLE,
+    AgentKind.WORK_MACHINE: Semantic.TRUCK,
+    AgentKind.BALL: Semantic.OBSTACLE,
+    AgentKind.POTHOLE: Semantic.OBSTACLE,
+    AgentKind.FLOOD: Semantic.OBSTACLE,
 }
 
 # Materials: how the shader lights a triangle. The colour is the triangle's, unless it says tint.

@@ -202,7 +202,7 @@ def wheel(x: float, y: float, radius: float, width: float, sides: int = 12) -> M
     return merge(tyre, rim)
 
 
-def _lamps(length: float, width: float, z_front: float, z_rear: float, big: float = 1.0) -> Mesh:
+def lamps(length: float, width: float, z_front: float, z_rear: float, big: float = 1.0) -> Mesh:
     """Head lamps, tail lamps and indicators at the corners, and the number plates."""
     parts = []
     for side, blinker in ((1.0, BLINKER_LEFT), (-1.0, BLINKER_RIGHT)):
@@ -231,7 +231,7 @@ def car(shape: Shape, bar: bool = False, stripe: bool = False, solid_rear: bool 
     extra = [_bar(0.0, height + 0.06, 1.1)] if bar else []
     if stripe:
         extra += [box((0.7 * length, width + 0.02, 0.16), (0.0, 0.0, 0.78), PAINT_2)]
-    lamps = _lamps(length, width, front_z, rear_z)
+    lights = lamps(length, width, front_z, rear_z)
     r = shape.wheel_m
     wheels = [wheel(x, y, r, 0.22) for x in shape.axles for y in (0.5 * width - 0.10, -0.5 * width + 0.10)]
     trim = [
@@ -243,8 +243,8 @@ def car(shape: Shape, bar: bool = False, stripe: bool = False, solid_rear: bool 
     ]
     cabin = _cabin(shape, solid_rear)
     coarse = [wheel(x, y, r, 0.22, 6) for x in shape.axles for y in (0.5 * width - 0.12, -0.5 * width + 0.12)]
-    fine = merge(_body(shape, 99), cabin, lamps, *wheels, *trim, *extra)
-    middle = merge(_body(shape, 5), cabin, lamps, *coarse, *extra)
+    fine = merge(_body(shape, 99), cabin, lights, *wheels, *trim, *extra)
+    middle = merge(_body(shape, 5), cabin, lights, *coarse, *extra)
     return Prototype((fine, middle, _block(shape.size_lwh, shape.cabin, front_z, rear_z, extra)), SWITCH_PX)
 
 
@@ -277,7 +277,7 @@ def _plate(x: float, y: float, z: float, wide: float, high: float, facing: float
     return make(xyz, np.array([(0, 1, 2), (0, 2, 3)]), material, color)
 
 
-def _windows(x0: float, x1: float, z0: float, z1: float, width: float, count: int) -> Mesh:
+def windows(x0: float, x1: float, z0: float, z1: float, width: float, count: int) -> Mesh:
     """Rows of windows along both sides of a bus or tram."""
     step = (x1 - x0) / count
     size, z = (step * 0.88, width + 0.03, z1 - z0), 0.5 * (z0 + z1)
@@ -289,15 +289,15 @@ def bus() -> Prototype:
     length, width, height = 12.0, 2.5, 3.1
     hull = box((length, width, height - 0.35), (0.0, 0.0, 0.5 * (height + 0.35)), PAINT)
     skirt = box((length - 0.2, width - 0.1, 0.3), (0.0, 0.0, 0.4), MATTE, DARK)
-    glass = _windows(-5.6, 5.2, 1.35, 2.55, width, 7)
+    glass = windows(-5.6, 5.2, 1.35, 2.55, width, 7)
     front = box((0.06, width - 0.25, 1.45), (0.5 * length, 0.0, 1.95), GLASS, WINDOW)
     back = box((0.06, width - 0.6, 0.9), (-0.5 * length, 0.0, 2.15), GLASS, WINDOW)
     sign = box((0.08, 1.5, 0.28), (0.5 * length, 0.0, 2.85), MATTE, (0.75, 0.42, 0.03))
-    lamps = _lamps(length + 0.04, width, 0.8, 1.0, 1.1)
+    lights = lamps(length + 0.04, width, 0.8, 1.0, 1.1)
     wheels = [wheel(x, y, 0.48, 0.3) for x in (-3.2, 3.3) for y in (1.12, -1.12)]
     band = box((length - 0.1, width + 0.015, 0.28), (0.0, 0.0, 1.0), PAINT_2)
-    fine = merge(hull, skirt, glass, front, back, sign, lamps, band, *wheels)
-    return Prototype((fine, merge(hull, _windows(-5.6, 5.2, 1.35, 2.55, width, 1), front, lamps)), (14.0, 0.6))
+    fine = merge(hull, skirt, glass, front, back, sign, lights, band, *wheels)
+    return Prototype((fine, merge(hull, windows(-5.6, 5.2, 1.35, 2.55, width, 1), front, lights)), (14.0, 0.6))
 
 
 def tram() -> Prototype:
@@ -305,11 +305,11 @@ def tram() -> Prototype:
     parts = []
     for x in (-10.2, 0.0, 10.2):
         parts.append(box((9.6, 2.4, 2.9), (x, 0.0, 1.85), PAINT))
-        parts.append(_windows(x - 4.5, x + 4.5, 1.5, 2.7, 2.4, 4))
+        parts.append(windows(x - 4.5, x + 4.5, 1.5, 2.7, 2.4, 4))
         parts.append(box((9.0, 2.42, 0.4), (x, 0.0, 0.95), PAINT_2))
     parts += [box((0.7, 2.1, 2.7), (x, 0.0, 1.85), MATTE, DARK) for x in (-5.1, 5.1)]
     parts += [box((0.06, 2.0, 1.5), (s * 15.0, 0.0, 2.2), GLASS, WINDOW) for s in (1.0, -1.0)]
-    parts.append(_lamps(30.1, 2.4, 0.9, 1.1))
+    parts.append(lamps(30.1, 2.4, 0.9, 1.1))
     return Prototype((merge(*parts),), (0.6,))
 
 
@@ -321,11 +321,11 @@ def truck(bar: bool = False) -> Prototype:
     side = box((0.9, width + 0.02, 0.7), (0.5 * length - 0.95, 0.0, 2.05), GLASS, WINDOW)
     cargo = box((6.3, width, height - 1.05), (-1.1, 0.0, 0.5 * (height + 1.05)), PAINT if bar else PAINT_2)
     frame = box((length - 0.6, 1.1, 0.3), (-0.2, 0.0, 0.85), MATTE, DARK)
-    lamps = _lamps(length, width, 0.85, 0.95, 1.1)
+    lights = lamps(length, width, 0.85, 0.95, 1.1)
     wheels = [wheel(x, y, 0.50, 0.32) for x in (-3.0, -1.85, 2.9) for y in (1.05, -1.05)]
     extra = [_bar(0.5 * length - 1.0, 2.98, 1.6)] if bar else []
-    fine = merge(cab, shield, side, cargo, frame, lamps, *wheels, *extra)
-    coarse = merge(cargo, box((1.8, width, 2.2), (3.3, 0.0, 1.75), PAINT), shield, frame, lamps, *extra)
+    fine = merge(cab, shield, side, cargo, frame, lights, *wheels, *extra)
+    coarse = merge(cargo, box((1.8, width, 2.2), (3.3, 0.0, 1.75), PAINT), shield, frame, lights, *extra)
     return Prototype((fine, coarse), (16.0, 0.6))
 
 
@@ -359,5 +359,5 @@ def trailer() -> Prototype:
     body = box((10.0, 2.5, 2.7), (0.0, 0.0, 2.45), PAINT_2)
     wheels = [wheel(x, y, 0.48, 0.3) for x in (-4.0, -2.9, -1.8) for y in (1.05, -1.05)]
     frame = box((9.6, 1.1, 0.3), (0.0, 0.0, 0.9), MATTE, DARK)
-    lamps = _lamps(10.0, 2.5, 0.9, 0.95)
-    return Prototype((merge(body, frame, lamps, *wheels), merge(body, frame, lamps)), (12.0, 0.6))
+    lights = lamps(10.0, 2.5, 0.9, 0.95)
+    return Prototype((merge(body, frame, lights, *wheels), merge(body, frame, lights)), (12.0, 0.6))

@@ -7,20 +7,23 @@ import math
 import numpy as np
 
 from cordillera.sensors import meshes_people as people
+from cordillera.sensors import meshes_rare as rare
 from cordillera.sensors import meshes_street as street
 from cordillera.sensors import meshes_vehicles as cars
 from cordillera.sensors.classes import (
     AGENT_BASE,
     BEACONS_ON,
     BRAKING,
+    GLASS,
     INDICATES_LEFT,
     INDICATES_RIGHT,
     LAMPS_ON,
+    MATTE,
     SEMANTIC_OF,
     SIGNAL_BASE,
 )
 from cordillera.sensors.scene_arrays import Instances, Prototype, no_instances, yaw_axes
-from cordillera.types import AgentKind, Agents, Float
+from cordillera.types import AgentKind, Agents, Float, Gesture
 
 # Usual colours of cars (linear): white, black, greys, blues, red, green, beige.
 PAINTS = np.array(
@@ -60,6 +63,9 @@ LIVERY = {
     AgentKind.AMBULANCE: ((0.75, 0.75, 0.74), (0.60, 0.08, 0.03)),
     AgentKind.POLICE_CAR: ((0.60, 0.61, 0.62), (0.02, 0.07, 0.30)),
     AgentKind.FIRE_ENGINE: ((0.45, 0.02, 0.02), (0.70, 0.70, 0.65)),
+    AgentKind.TRAIN: ((0.55, 0.55, 0.54), (0.40, 0.04, 0.04)),
+    AgentKind.POLICE_OFFICER: ((0.02, 0.03, 0.09), (0.02, 0.03, 0.07)),
+    AgentKind.FLAGGER: ((0.60, 0.20, 0.02), (0.05, 0.06, 0.10)),
 }
 # reference sizes, which the size of an agent scales
 REFERENCE = {
@@ -84,6 +90,18 @@ REFERENCE = {
     "debris": (1.0, 0.8, 0.35),
     "triangle": (0.3, 0.5, 0.45),
     "fallen": (2.0, 8.0, 1.4),
+    "officer": (0.5, 0.6, 1.75),
+    "flagger": (0.5, 0.6, 1.75),
+    "school-bus": (11.0, 2.45, 3.05),
+    "train": (60.0, 2.85, 4.1),
+    "tractor": (4.4, 2.1, 2.8),
+    "cargo": (1.2, 1.0, 0.85),
+    "door": (0.12, 1.0, 1.4),
+    "gate": (0.3, 6.0, 1.2),
+    "machine": (6.0, 2.5, 2.9),
+    "ball": (0.25, 0.25, 0.25),
+    "pothole": (1.0, 1.0, 1.0),
+    "flood": (1.0, 1.0, 1.0),
 }
 MESH_OF = {
     AgentKind.VAN: "van",
@@ -104,9 +122,34 @@ MESH_OF = {
     AgentKind.DEBRIS: "debris",
     AgentKind.WARNING_TRIANGLE: "triangle",
     AgentKind.FALLEN_TREE: "fallen",
+    AgentKind.POLICE_OFFICER: "officer",
+    AgentKind.FLAGGER: "flagger",
+    AgentKind.SCHOOL_BUS: "school-bus",
+    AgentKind.TRAIN: "train",
+    AgentKind.TRACTOR: "tractor",
+    AgentKind.CARGO: "cargo",
+    AgentKind.DOOR: "door",
+    AgentKind.GATE: "gate",
+    AgentKind.WORK_MACHINE: "machine",
+    AgentKind.BALL: "ball",
+    AgentKind.POTHOLE: "pothole",
+    AgentKind.FLOOD: "flood",
 }
+GESTURES = {Gesture.STOP: "stop", Gesture.GO: "go", Gesture.SLOW: "slow"}
+SHOWING = {  # the gestures for which a mesh has a variant
+    "officer": tuple(GESTURES.values()), "flagger": tuple(GESTURES.values()), "school-bus": ("stop",),
+}  # fmt: skip
+FLAT_KINDS = {AgentKind.POTHOLE, AgentKind.FLOOD}
+SLIM_KINDS = {AgentKind.PEDESTRIAN, AgentKind.POLICE_OFFICER, AgentKind.FLAGGER}
 WALKERS = {AgentKind.PEDESTRIAN, AgentKind.BICYCLE, AgentKind.ANIMAL}
-BEACON_KINDS = {AgentKind.AMBULANCE, AgentKind.POLICE_CAR, AgentKind.FIRE_ENGINE}
+BEACON_KINDS = {
+    AgentKind.AMBULANCE,
+    AgentKind.POLICE_CAR,
+    AgentKind.FIRE_ENGINE,
+    AgentKind.TRACTOR,
+    AgentKind.WORK_MACHINE,
+    AgentKind.GATE,
+}
 
 
 def agent_prototypes() -> dict[str, Prototype]:
@@ -133,7 +176,30 @@ def agent_prototypes() -> dict[str, Prototype]:
         "debris": street.debris(),
         "triangle": street.warning_triangle(),
         "fallen": street.fallen_tree(),
+        **rare_prototypes(),
     }
+
+
+def rare_prototypes() -> dict[str, Prototype]:
+    """Nothing -> the meshes of seldom kinds; "officer:stop" is the officer who shows that."""
+    out = {
+        "school-bus": rare.school_bus(False),
+        "school-bus:stop": rare.school_bus(True),
+        "train": rare.train(),
+        "tractor": rare.tractor(),
+        "cargo": rare.cargo(),
+        "door": rare.door(),
+        "gate": rare.gate(),
+        "machine": rare.work_machine(),
+        "ball": rare.ball(),
+        "pothole": rare.patch((0.012, 0.011, 0.010), (0.10, 0.095, 0.09), MATTE),
+        "flood": rare.patch((0.10, 0.11, 0.11), (0.05, 0.05, 0.045), GLASS),
+    }
+    for gesture in ("", *SHOWING["officer"]):
+        suffix = f":{gesture}" if gesture else ""
+        out[f"officer{suffix}"] = rare.worker(rare.LIME, (0.02, 0.03, 0.09), gesture)
+        out[f"flagger{suffix}"] = rare.worker(rare.ORANGE, rare.YELLOW, gesture and f"paddle-{gesture}")
+    return out
 
 
 def mesh_name(kind: AgentKind, agent_id: int, size: Float) -> str:
@@ -156,9 +222,17 @@ def agent_instances(agents: Agents, names: dict[str, int], lamps_on: bool, slope
     out.label[:] = AGENT_BASE + rows
     for n, row in enumerate(rows):
         kind, identity = AgentKind(int(agents.kind[row])), int(agents.id[row])
-        name = mesh_name(kind, identity, agents.size_lwh[row])
-        out.proto[n] = names[name]
-        out.scale[n] = agents.size_lwh[row] / np.array(REFERENCE[name])
+        name, size = mesh_name(kind, identity, agents.size_lwh[row]), agents.size_lwh[row]
+        shown = GESTURES.get(Gesture(int(agents.shows[row])), "")
+        out.proto[n] = names[f"{name}:{shown}" if shown in SHOWING.get(name, ()) else name]
+        if kind >= AgentKind.CONE and size[0] > size[1] and REFERENCE[name][0] < REFERENCE[name][1]:  # lies along x
+            out.axes[n] = yaw_axes(agents.yaw_rad[row : row + 1] + 0.5 * math.pi)[0]
+            size = size[[1, 0, 2]]
+        out.scale[n] = size / np.array(REFERENCE[name])
+        if kind in FLAT_KINDS:
+            out.scale[n, 2] = 1.0
+        elif kind in SLIM_KINDS:  # widths of people vary less than the boxes around them
+            out.scale[n, :2] = out.scale[n, 2]
         out.semantic[n] = SEMANTIC_OF[kind]
         out.seed[n] = identity
         out.tint[n] = _tint(kind, identity)
@@ -170,8 +244,6 @@ def agent_instances(agents: Agents, names: dict[str, int], lamps_on: bool, slope
             stride = 1.45 if kind == AgentKind.PEDESTRIAN else 5.0 if kind == AgentKind.BICYCLE else 1.6
             full = 1.3 if kind == AgentKind.PEDESTRIAN else 1.0
             out.gait[n] = (2.0 * math.pi * along / stride + identity, min(1.0, speed / full))
-            if kind == AgentKind.PEDESTRIAN:  # widths of people vary less than the boxes around them
-                out.scale[n, :2] = out.scale[n, 2]
     return out
 
 
@@ -193,5 +265,8 @@ def _flags(kind: AgentKind, agents: Agents, row: int, lamps_on: bool) -> int:
     flags = LAMPS_ON if lamps_on else 0
     if accel < -0.6 or abs(speed) < 0.1:
         flags |= BRAKING
-    flags |= INDICATES_LEFT if agents.blinker[row] > 0 else INDICATES_RIGHT if agents.blinker[row] < 0 else 0
-    return flags | (BEACONS_ON if kind in BEACON_KINDS else 0)
+    flags |= {1: INDICATES_LEFT, -1: INDICATES_RIGHT, 2: INDICATES_LEFT | INDICATES_RIGHT}.get(
+        int(agents.blinker[row]), 0
+    )
+    warns = kind == AgentKind.SCHOOL_BUS and agents.shows[row] == Gesture.STOP
+    return flags | (BEACONS_ON if kind in BEACON_KINDS or warns else 0)
