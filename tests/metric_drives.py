@@ -99,7 +99,7 @@ def drive(s, speed, accel=None, lateral=None, yaw_off=None, others=(), signals=N
         Verdict("pass"),
     )
     line = ROAD.lanes[LANE].center_xyz
-    route = Route(np.linspace(line[0], line[-1], 150), lanes=(LANE,))
+    route = Route(np.linspace(place(s[0])[0], line[-1], 150), lanes=(LANE,))
     scenario = Scenario("test", 0, "DE", "built:straight,length=300", "", states[0], route, 60.0, tags)
     return Rollout(scenario, tuple(Step(state, output) for state in states[:-1]), states[-1], ended)
 

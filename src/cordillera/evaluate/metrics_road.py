@@ -12,9 +12,9 @@ from cordillera.types import Bool, MetricResult, RoadMap, Rollout
 from cordillera.world.world import LEVEL_M
 
 AGAINST_RAD = 0.5 * math.pi
-PASSED_AHEAD_M, PASSED_BEHIND_M = 45.0, 20.0  # one may go around what stands so near
+PASSED_AHEAD_M, PASSED_BEHIND_M = 45.0, 20.0  # one may go around what stands or is slow so near
 BLOCKS_M = 2.3  # from the route's line to the centre of what stands in its way
-STANDING_MPS = 0.5
+STANDING_MPS, SLOW = 0.5, 0.6  # the latter as a share of the speed limit
 WRONG_WAY_M = 5.0  # of one stretch against traffic; less is a corner cut
 
 
@@ -48,22 +48,23 @@ def against_traffic(road: RoadTrack) -> Bool:
 def _on_route(road: RoadTrack) -> Bool:
     """Mask (N,): on a lane of the route and along it."""
     own = np.isin(road.lane, np.array(road.guide.route.lanes, dtype=np.int64))
-    return own & (np.abs(road.yaw_error) < AGAINST_RAD)
+    return own & road.held & (np.abs(road.yaw_error) < AGAINST_RAD)
 
 
 def passing(road: RoadTrack) -> Bool:
-    """Mask (N,): something stands on the route near the ego, so that there is a reason to leave the lane."""
+    """Mask (N,): something on the route near the ego stands or is slow, so that there is a reason to leave the lane."""
     track = road.track
     if not track.ids.size:
         return np.zeros(len(track.x), dtype=np.bool_)
     ahead = road.agents[:, :, 0] - road.progress[:, None]
     near = (ahead > -PASSED_BEHIND_M) & (ahead < PASSED_AHEAD_M) & track.there
     reach = BLOCKS_M + 0.5 * np.maximum(track.size[:, 1] - 1.0, 0.0)
-    return np.any(near & (np.abs(road.agents[:, :, 1]) < reach) & (np.abs(track.pace) < STANDING_MPS), axis=1)
+    slow = np.maximum(SLOW * np.nan_to_num(road.limit), STANDING_MPS)[:, None]
+    return np.any(near & (np.abs(road.agents[:, :, 1]) < reach) & (np.abs(track.pace) < slow), axis=1)
 
 
 def wrong_way_stretches(rollout: Rollout, road_map: RoadMap) -> list[tuple[int, int]]:
-    """A rollout and its map -> index ranges of driving against traffic for 5 m or more without an obstacle to pass."""
+    """A rollout and its map -> index ranges of driving against traffic for 5 m or more without anything to pass."""
     road = road_track(rollout, road_map)
     track = road.track
     moving = np.maximum(track.speed, 0.0) * DT_S
@@ -82,7 +83,8 @@ def wrong_lane(rollout: Rollout, road_map: RoadMap) -> MetricResult:
     """Seconds on lanes that are neither of the route nor beside one of its lanes in the same direction."""
     road = road_track(rollout, road_map)
     fine = np.array(sorted(_lanes_beside(road)), dtype=np.int64)
-    wrong = (road.lane >= 0) & ~(np.isin(road.lane, fine) & (np.abs(road.yaw_error) < AGAINST_RAD))
+    right = np.isin(road.lane, fine) & (np.abs(road.yaw_error) < AGAINST_RAD)
+    wrong = (road.held & ~right) | against_traffic(road)
     return result("wrong lane", float(wrong.sum()) * DT_S, "s", "lower")
 
 

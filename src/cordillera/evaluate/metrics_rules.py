@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cordillera.evaluate.metrics_track import DT_S, RoadTrack, Track, result, road_track, track_of
+from cordillera.evaluate.metrics_track import DT_S, RoadTrack, Track, project_all, result, road_track, track_of
 from cordillera.geometry import arc_length
-from cordillera.types import Float, LightState, MetricResult, RoadMap, Rollout, SignalKind
+from cordillera.types import AgentKind, Float, Gesture, LightState, MetricResult, RoadMap, Rollout, SignalKind
 from cordillera.world.roads import Regulation
 
 SIGN_REACH_M = 3.5  # a stop counts this far before the line
@@ -19,7 +19,9 @@ SIGN_SPEED_MPS = 0.3  # and this slow
 SIGN_LOOK_S = 30.0  # back from the crossing
 AHEAD_LANES = 8  # of the route, on which the lane that a rule is meant for may come
 BESIDE_M = 2.0  # a line holds this far to a side on which no lane runs the same way
+GESTURE_M, BESIDE_GESTURE_M, GESTURE_S = 45.0, 12.0, 2.0
 OVERSPEED_MPS = 2.23  # nuPlan's tolerance
+WORKING = (LightState.RED, LightState.RED_AMBER, LightState.AMBER, LightState.GREEN)
 RED = (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
 
 
@@ -35,7 +37,7 @@ class Passage:
 def red_lights(rollout: Rollout, road_map: RoadMap) -> MetricResult:
     """How many stop lines the ego's front crossed while their light showed red.
 
-    A flashing red asks for a stand, as a stop sign does.
+    A flashing red asks for a stand, as a stop sign does. Somebody who waves traffic on overrules the light.
     """
     return result("red lights run", len(red_passages(rollout, road_map)), "", "lower")
 
@@ -47,7 +49,8 @@ def red_passages(rollout: Rollout, road_map: RoadMap) -> list[int]:
     run = set()
     for passage in passages(road, SignalKind.TRAFFIC_LIGHT):
         shown = signals[passage.k, passage.rule.signal]
-        if shown in RED and not (shown == LightState.FLASHING_RED and _stood(road.track, passage)):
+        stood = shown == LightState.FLASHING_RED and _stood(road.track, passage)
+        if shown in RED and not stood and not shown_to_ego(road.track, passage.k, Gesture.GO):
             run.add((passage.rule.signal, passage.k))
     return sorted({k for _, k in run})
 
@@ -63,12 +66,57 @@ def stop_passages(rollout: Rollout, road_map: RoadMap) -> list[int]:
     run = set()
     for passage in passages(road, SignalKind.STOP):
         lit = any(
-            other.kind is SignalKind.TRAFFIC_LIGHT and road.track.signals[passage.k, other.signal] != LightState.OFF
+            other.kind is SignalKind.TRAFFIC_LIGHT and road.track.signals[passage.k, other.signal] in WORKING
             for other in road.roads.regulations(passage.rule.lane)
         )
-        if not lit and not _stood(road.track, passage):
+        waved = shown_to_ego(road.track, passage.k, Gesture.GO)
+        if not lit and not waved and not _stood(road.track, passage):
             run.add((passage.rule.signal, passage.k))
     return sorted({k for _, k in run})
+
+
+def shown_to_ego(track: Track, k: int, gesture: Gesture) -> list[int]:
+    """The columns of those who show a gesture to the ego in state k: within 45 m ahead, facing it or a school bus."""
+    away = track.pose[k, :, :2] - (track.x[k], track.y[k])
+    ahead = away[:, 0] * math.cos(track.yaw[k]) + away[:, 1] * math.sin(track.yaw[k])
+    faces = (np.cos(track.pose[k, :, 2] - track.yaw[k]) < -0.5) | (track.kind == AgentKind.SCHOOL_BUS)
+    near = (np.hypot(away[:, 0], away[:, 1]) < GESTURE_M) & (ahead > -0.5 * track.length_m)
+    return np.flatnonzero(track.there[k] & (track.shows[k] == gesture) & near & faces).tolist()
+
+
+def gestures_ignored(rollout: Rollout, road_map: RoadMap) -> MetricResult:
+    """How many of those who told the ego to stop it passed, or whose junction it entered: officer, flagger, school bus.
+
+    What is shown counts from 2 s on.
+    """
+    road = road_track(rollout, road_map)
+    track, told = road.track, round(GESTURE_S / DT_S)
+    passed: set[int] = set()
+    for column in np.flatnonzero((track.shows == Gesture.STOP).any(axis=0)).tolist():
+        for k in range(told, len(track.x) - 1):
+            if column in shown_to_ego(track, k, Gesture.STOP) and np.all(
+                track.shows[k - told : k, column] == Gesture.STOP
+            ):
+                passed |= {column} if _passes(track, k, column) else set()
+    for kind in (SignalKind.TRAFFIC_LIGHT, SignalKind.STOP):
+        for passage in passages(road, kind):
+            for column in shown_to_ego(track, passage.k, Gesture.STOP):
+                long = track.shows[max(passage.k - told, 0) : passage.k, column] == Gesture.STOP
+                if track.kind[column] == AgentKind.POLICE_OFFICER and len(long) == told and long.all():
+                    passed.add(column)
+    return result("gestures ignored", len(passed), "", "lower")
+
+
+def _passes(track: Track, k: int, column: int) -> bool:
+    """Whether the ego's front comes level with an agent, at most 12 m beside it, after state k."""
+    front = 0.5 * track.length_m
+    ahead = []
+    for i in (k, k + 1):
+        dx, dy = track.pose[i, column, 0] - track.x[i], track.pose[i, column, 1] - track.y[i]
+        ahead.append(dx * math.cos(track.yaw[i]) + dy * math.sin(track.yaw[i]) - front)
+        if abs(dy * math.cos(track.yaw[i]) - dx * math.sin(track.yaw[i])) > BESIDE_GESTURE_M:
+            return False
+    return ahead[0] > 0.0 >= ahead[1]
 
 
 def _stood(track: Track, passage: Passage) -> bool:
@@ -149,8 +197,8 @@ def route_lines(road: RoadTrack) -> tuple[Float, Float]:
             if not len(on):
                 continue
             first, last = max(on[0] - 1, 0), min(on[-1] + 1, len(xy) - 1)
-            nearest = first + int(np.argmin(np.hypot(xy[first : last + 1, 0] - x, xy[first : last + 1, 1] - y)))
-            at = float(along[nearest])
+            part = slice(first, last + 1)
+            at = float(project_all(np.array([[x, y]]), np.ones(1, dtype=np.bool_), xy[part], along[part])[0, 0])
             if (round(at), rule.kind) not in seen:
                 seen.add((round(at), rule.kind))
                 places.append(at)

@@ -22,6 +22,7 @@ from cordillera.world.world import LEVEL_M
 
 DT_S = 0.1
 OFF_ROAD_M = 0.3  # a corner this far out counts
+EDGE_M = 0.2
 ON_ROUTE_M = 2.5  # so near to a lane of the route one is on it
 
 
@@ -177,6 +178,16 @@ class RoadTrack:
         """(N,) speed limit in m/s, NaN without a lane."""
         pairs = zip(self.lane.tolist(), self.s_m.tolist(), strict=True)
         return np.array([self.roads.speed_limit(lane, s) if lane >= 0 else math.nan for lane, s in pairs])
+
+    @cached_property
+    def held(self) -> Bool:
+        """(N,) whether the centre of the box is on that lane, or within 0.2 m of it, and not just nearest to it."""
+        out = np.zeros(len(self.lane), dtype=np.bool_)
+        for k, (lane, s, lateral) in enumerate(zip(self.lane.tolist(), self.s_m, self.lateral_m, strict=True)):
+            if lane >= 0:
+                left, right = self.roads.width(lane, float(s))
+                out[k] = -right - EDGE_M < lateral < left + EDGE_M
+        return out
 
     @cached_property
     def in_junction(self) -> Bool:
