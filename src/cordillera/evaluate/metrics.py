@@ -24,10 +24,10 @@ from cordillera.evaluate.metrics_track import states_of
 from cordillera.types import MetricResult, RoadMap, Rollout
 
 __all__ = [
-    "all_metrics", "at_fault_collisions", "close_encounters", "collisions", "comfort", "distance", "failure", "gestures_ignored", "lane_offset", "max_accel", "max_brake",
-    "max_jerk", "max_overspeed", "max_side_accel", "mean_speed", "min_gap", "motion", "off_road", "progress",
-    "red_lights", "relative_progress", "route_completion", "speeding", "standing", "states_of", "stop_signs", "success",
-    "time_to_collision", "wrong_lane", "wrong_way",
+    "all_metrics", "at_fault_collisions", "close_encounters", "collisions", "comfort", "distance", "failure",
+    "gestures_ignored", "lane_offset", "max_accel", "max_brake", "max_jerk", "max_overspeed", "max_side_accel",
+    "mean_speed", "min_gap", "motion", "off_road", "progress", "red_lights", "relative_progress", "route_completion",
+    "speeding", "standing", "states_of", "stop_signs", "success", "time_to_collision", "wrong_lane", "wrong_way",
 ]  # fmt: skip
 
 OF_ROLLOUT = (
@@ -35,8 +35,8 @@ OF_ROLLOUT = (
     min_gap, close_encounters,
 )  # fmt: skip
 OF_ROAD = (
-    at_fault_collisions, off_road, wrong_way, wrong_lane, red_lights, stop_signs, gestures_ignored, speeding, max_overspeed, lane_offset, progress,
-    route_completion, relative_progress,
+    at_fault_collisions, off_road, wrong_way, wrong_lane, red_lights, stop_signs, gestures_ignored, speeding,
+    max_overspeed, lane_offset, progress, route_completion, relative_progress,
 )  # fmt: skip
 
 
