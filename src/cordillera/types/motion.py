@@ -176,3 +176,5 @@ class Scenario:
     scripts: tuple[Script, ...] = ()
     light_scripts: tuple[LightScript, ...] = ()
     family: str = ""  # name in world.scenarios.FAMILIES, "" for none
+    recording: str = ""  # what world.replay.recording_path takes, "" without recorded traffic
+    recorded_ego: int = -1  # the recorded vehicle whose place the ego takes

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cordillera.types import RoadMap
 from cordillera.world.build import build_road
+from cordillera.world.commonroad import PREFIX, read_commonroad, recording_path
 from cordillera.world.lanelet2 import read_lanelet2
 from cordillera.world.opendrive import read_opendrive
 
@@ -18,6 +19,8 @@ READERS = {
     ".osm.gz": read_lanelet2,
     ".xodr": read_opendrive,
     ".xodr.gz": read_opendrive,
+    ".xml": read_commonroad,
+    ".xml.gz": read_commonroad,
 }
 
 
@@ -29,6 +32,8 @@ def load_map(name: str | Path) -> RoadMap:
     text = str(name)
     if text.startswith(BUILT):
         return _built(text)
+    if text.startswith(PREFIX):
+        return load_map(recording_path(text))
     if text in bundled_maps():
         return _read(_bundled()[text], 0, 0)
     path = Path(name)

@@ -12,6 +12,7 @@ from cordillera.types import PASSABLE_MPS, AgentKind, Agents, Controls, EgoState
 from cordillera.world.guide import Guide
 from cordillera.world.lights import LightPlan, compile_lights
 from cordillera.world.maps import load_map
+from cordillera.world.replay import Replay
 from cordillera.world.roads import Roads, compile_map
 from cordillera.world.scripts import Cast, light_states
 from cordillera.world.traffic import Traffic, TrafficConfig
@@ -49,6 +50,7 @@ class World:
         self.lights: LightPlan = compile_lights(self.map, scenario.seed, scenario.region)
         self.guide = Guide.of(self.roads, scenario.route)
         self._cast = Cast(scenario)
+        self._replay = Replay(scenario, self.roads) if scenario.recording else None
         self._traffic = Traffic(self.roads, scenario.seed, scenario.route, scenario.vehicle, self.config.traffic)
 
     def reset(self) -> WorldState:
@@ -60,7 +62,9 @@ class World:
         t_us = state.t_us + DT_US
         ego = on_ground(self.roads, step_vehicle(state.ego, controls, DT_S, self.config.vehicle), state.ego)
         others = self._cast.for_traffic(state.agents)
+        others = self._replay.for_traffic(others) if self._replay else others
         agents = self._traffic.step(others, state.ego, state.signals, state.t_us, DT_S)
+        agents = self._replay.step(state, agents) if self._replay else agents
         agents = self._cast.step(state, agents, DT_S)
         start_us = self.scenario.initial.t_us
         return WorldState(t_us, ego, agents, light_states(self.lights, self.scenario.light_scripts, t_us, start_us))
