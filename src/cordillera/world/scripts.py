@@ -137,6 +137,11 @@ class Cast:
         script, line, now = self.scripts[k], self.lines[k], state.agents
         index, clock = self._phase(script, row, state)
         phase = script.phases[index]
+        if not phase.visible and index == 0:  # yet to come: it will set out with the speed that it has
+            for name, column in columns.items():
+                column[row] = getattr(now, name)[row]
+            columns["wait_s"][row] = clock + dt_s
+            return
         s, speed = float(now.s_m[row]), abs(float(now.speed_mps[row]))
         accel = self._accel(script, phase, line, row, state, s, speed, dt_s)
         fresh = max(speed + accel * dt_s, 0.0)
