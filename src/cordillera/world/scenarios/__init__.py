@@ -28,10 +28,10 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from cordillera.types import Scenario
-from cordillera.world.scenarios import lights, people, sight
+from cordillera.world.scenarios import blocked, emergency, everyday, junctions, lights, people, sight, traffic
 from cordillera.world.scenarios.family import Family, families_in
 
-THEMES = (lights, people, sight)  # in the order of the tables
+THEMES = (everyday, lights, blocked, people, traffic, junctions, emergency, sight)  # in the order of the tables
 FAMILIES: dict[str, Family] = {family.name: family for theme in THEMES for family in families_in(theme)}
 
 

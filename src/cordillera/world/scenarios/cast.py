@@ -234,7 +234,8 @@ class Stage:
 
     def scenario(
         self, vehicles: int = 6, people: int = 2, clear_m: tuple[float, float] = (-30.0, math.inf),
-        clear_oncoming: bool = False, tags: tuple[str, ...] = (), weather: Weather | None = None, hour: float = math.nan,
+        clear_oncoming: bool = False, tags: tuple[str, ...] = (), weather: Weather | None = None,
+        hour: float = math.nan,
     ) -> Scenario:  # fmt: skip
         """What was put on the stage, with that much traffic around -> the scenario.
 

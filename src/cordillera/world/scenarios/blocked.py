@@ -1,0 +1,1 @@
+"""Ways that are blocked: things on the road, works, water."""

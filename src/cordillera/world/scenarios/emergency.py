@@ -1,0 +1,1 @@
+"""Vehicles with right of way, and school buses."""

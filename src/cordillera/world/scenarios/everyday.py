@@ -1,0 +1,1 @@
+"""Driving as on most days: nothing unusual happens, and whoever dawdles without cause makes no progress."""

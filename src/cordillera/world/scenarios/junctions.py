@@ -1,0 +1,1 @@
+"""Who goes first: junctions without lights, merges, rails."""
