@@ -27,6 +27,7 @@ from cordillera.types import (
     SignalKind,
     Trigger,
     VehicleSpec,
+    Weather,
     When,
     WorldState,
 )  # fmt: skip
