@@ -31,7 +31,7 @@ _LEAD = ("ahead in the ego lane", "slower ahead", "braking ahead", "stopped ahea
 _CUT = _sided("moving into the ego lane from the {side}", "pulling out ahead")
 _CROSS = _sided(
     "crossing ahead", "from the {side}, has the right of way", "from the {side}, arriving first at the junction",
-    "running the red light",
+    "has the right of way", "running the red light",
 )  # fmt: skip
 _COMING = (
     "coming the other way", "coming the other way in the ego lane", "coming the other way, has the right of way",
@@ -71,6 +71,7 @@ _ROWS: tuple[tuple[str, str, str, str, str, tuple[str, ...]], ...] = (
     *((kind, "", de, ja, "agent", (*_BODY, *_CROSS, *_COMING)) for kind, de, ja in (
         ("car", "das Auto", "乗用車"), ("van", "der Lieferwagen", "バン"), ("truck", "der Lastwagen", "トラック"),
         ("motorcycle", "das Motorrad", "オートバイ"), ("trailer", "der Anhänger", "トレーラー"),
+        ("tractor", "der Traktor", "トラクター"),
     )),
     ("bus", "", "der Bus", "バス", "agent", (*_BODY, *_CROSS, *_COMING, "letting people on or off")),
     ("tram", "", "die Straßenbahn", "路面電車", "agent",
@@ -90,9 +91,9 @@ _ROWS: tuple[tuple[str, str, str, str, str, tuple[str, ...]], ...] = (
         ("ball", "der Ball", "ボール"), ("debris", "das Trümmerteil", "落下物"), ("cone", "der Leitkegel", "コーン"),
         ("barrier", "die Absperrung", "バリア"), ("warning triangle", "das Warndreieck", "三角表示板"),
         ("fallen tree", "der umgestürzte Baum", "倒木"), ("lost cargo", "die verlorene Ladung", "落とした積荷"),
-        ("obstacle", "das Hindernis", "障害物"),
+        ("work machine", "die Baumaschine", "工事機械"), ("obstacle", "das Hindernis", "障害物"),
     )),
-    ("roadblock", "", "die Straßensperre", "通行止め", "object", (*_THING, "closed ahead")),
+    ("roadblock", "blockade", "die Straßensperre", "通行止め", "object", (*_THING, "closed ahead")),
     ("work zone", "", "die Baustelle", "工事区間", "object", _THING),
     # ------------------------------------------------------------ lights, signs and rules
     ("traffic light", "", "die Ampel", "信号", "signal",
@@ -117,7 +118,7 @@ _ROWS: tuple[tuple[str, str, str, str, str, tuple[str, ...]], ...] = (
     ("gap", "", "die Lücke", "車間", "lane", ("clear ahead", "closed ahead")),
     ("speed bump", "", "die Bremsschwelle", "ハンプ", "object", ("ahead",)),
     ("pothole", "pothole field", "das Schlaglochfeld", "路面の穴", "object", _THING),
-    ("flooded road", "", "die überflutete Straße", "冠水路", "object", ("ahead", "blocking the ego lane")),
+    ("flooded road", "", "die überflutete Straße", "冠水路", "object", _THING),
     ("narrow road", "", "die Engstelle", "狭い道", "lane", ("ahead",)),
     ("hill", "", "die Kuppe", "坂の頂上", "lane", _PLACE),
     *((kind, "", de, ja, "scene", ("limits the view",)) for kind, de, ja in (
@@ -147,7 +148,8 @@ KINDS: dict[str, CauseKind] = _table()
 LATERAL_KINDS = frozenset({"route", "gap", "lane end"})  # causes of where to go, unless they say otherwise
 _BY_AGENT = {
     AgentKind.BICYCLE: "cyclist", AgentKind.AMBULANCE: "emergency vehicle", AgentKind.POLICE_CAR: "emergency vehicle",
-    AgentKind.FIRE_ENGINE: "emergency vehicle",
+    AgentKind.FIRE_ENGINE: "emergency vehicle", AgentKind.CARGO: "lost cargo", AgentKind.DOOR: "vehicle door",
+    AgentKind.GATE: "barrier", AgentKind.FLOOD: "flooded road",
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """How a cause stands to the ego: every relation with its wordings in English, German and Japanese.
 
-A key is what `Cause.relation` holds. English wordings are predicates after the subject, the first one the plainest;
-German ones stand at the end of a clause with "weil"; Japanese ones are plain forms before "ため".
+A key is what `Cause.relation` holds. English wordings are predicates after the subject, the first one the plainest,
+with "|" between the words of the vocabulary; German ones end a clause with "weil", Japanese ones stand before "ため".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Relation:
 
 _ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     # ------------------------------------------------------------ on the ego's way
-    ("ahead in the ego lane", ("is ahead in the ego lane", "is ahead in this lane"),
+    ("ahead in the ego lane", ("is ahead| in the ego lane", "is ahead| in this lane"),
      "auf der eigenen Spur vorausfährt", "自車線の前方にいる"),
     ("slower ahead", ("is slower ahead",), "voraus langsamer fährt", "前方を低速で走っている"),
     ("braking ahead", ("is braking ahead", "brakes ahead"), "voraus bremst", "前方で減速している"),
@@ -30,13 +30,13 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
      "hinter der Kreuzung keinen Platz lässt", "交差点の先に空きを残していない"),
     ("blocking the ego lane", ("blocks the ego lane", "is blocking the ego lane"),
      "die eigene Spur versperrt", "自車線をふさいでいる"),
-    ("narrowing the ego lane from the {side}", ("narrows the ego lane from the {side}",),
+    ("narrowing the ego lane from the {side}", ("narrows the ego lane| from the {side}",),
      "die eigene Spur von {side} verengt", "自車線を{side}から狭めている"),
-    ("beside the ego lane on the {side}", ("is beside the ego lane on the {side}",),
+    ("beside the ego lane on the {side}", ("is beside the ego lane| on the {side}",),
      "neben der eigenen Spur {side} ist", "自車線の{side}脇にいる"),
     ("close behind", ("is close behind",), "dicht auffährt", "後方に迫っている"),
     # ------------------------------------------------------------ coming into the ego's way
-    ("moving into the ego lane from the {side}", ("is cutting in from the {side}", "cuts in from the {side}"),
+    ("moving into the ego lane from the {side}", ("is cutting in| from the {side}", "cuts in| from the {side}"),
      "von {side} einschert", "{side}から割り込んでいる"),
     ("swerving into the ego lane", ("swerves into the ego lane",), "in die eigene Spur ausschert",
      "自車線にふらついて入ってくる"),
@@ -56,29 +56,30 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("in the {side} lane where this lane ends", ("is in the {side} lane where this lane ends",),
      "am Ende dieser Spur in der {adj} Spur fährt", "この車線の終わりで{side}車線にいる"),
     # ------------------------------------------------------------ oncoming and crossing traffic
-    ("coming the other way", ("is coming the other way", "comes the other way"), "entgegenkommt", "対向してくる"),
-    ("coming the other way in the ego lane", ("is coming the other way in the ego lane",),
+    ("coming the other way", ("is coming the other way", "comes| the other way"), "entgegenkommt", "対向してくる"),
+    ("coming the other way in the ego lane",
+     ("is coming the other way| in the ego lane", "comes| the other way| in the ego lane"),
      "auf der eigenen Spur entgegenkommt", "自車線を対向してくる"),
-    ("coming the other way, has the right of way", ("comes the other way and has the right of way",),
+    ("coming the other way, has the right of way", ("comes| the other way| with the right of way",),
      "entgegenkommt und Vorfahrt hat", "対向してきて優先である"),
-    ("coming the other way, arriving first at the junction", ("comes the other way and arrives first",),
+    ("coming the other way, arriving first at the junction", ("comes| the other way| arriving first",),
      "entgegenkommt und zuerst ankommt", "対向してきて先に到着する"),
-    ("from the {side}, has the right of way", ("comes from the {side} and has the right of way",),
+    ("from the {side}, has the right of way", ("comes| from the {side}| with the right of way",),
      "von {side} kommt und Vorfahrt hat", "{side}から来て優先である"),
-    ("from the {side}, arriving first at the junction", ("comes from the {side} and arrives first",),
+    ("from the {side}, arriving first at the junction", ("comes| from the {side}| arriving first",),
      "von {side} kommt und zuerst ankommt", "{side}から来て先に到着する"),
     ("has the right of way", ("has the right of way",), "Vorfahrt hat", "優先である"),
     ("running the red light", ("is running the red light", "runs the red light"), "bei Rot fährt",
      "赤信号を無視している"),
-    ("riding against the traffic", ("comes against the traffic",), "gegen die Fahrtrichtung fährt", "逆走してくる"),
+    ("riding against the traffic", ("comes| against the traffic",), "gegen die Fahrtrichtung fährt", "逆走してくる"),
     # ------------------------------------------------------------ people and animals
-    ("on the crossing ahead", ("is on the crossing ahead", "is on the crossing"),
+    ("on the crossing ahead", ("is on the crossing ahead", "walks on the crossing ahead"),
      "auf dem Überweg voraus ist", "前方の横断歩道にいる"),
     ("waiting at the crossing", ("is waiting at the crossing", "waits at the crossing"),
      "am Überweg wartet", "横断歩道で待っている"),
-    ("on the road ahead", ("is on the road ahead", "is on the road"),
+    ("on the road ahead", ("is on the road ahead",),
      "voraus auf der Fahrbahn ist", "前方の路上にいる"),
-    ("stepping onto the road from the {side}", ("steps onto the road from the {side}",),
+    ("stepping onto the road from the {side}", ("steps onto the road| from the {side}",),
      "von {side} auf die Fahrbahn tritt", "{side}から車道に出てくる"),
     ("running after a ball", ("runs after a ball",), "einem Ball nachläuft", "ボールを追っている"),
     ("signalling stop", ("is signalling to stop", "signals to stop"), "Halt gebietet", "停止を指示している"),
@@ -93,7 +94,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("letting people on or off", ("lets people on or off",), "Fahrgäste ein- und aussteigen lässt",
      "乗客を乗り降りさせている"),
     # ------------------------------------------------------------ lights, signs and rules
-    ("red at the stop line ahead", ("is red", "shows red", "is red ahead"), "rot ist", "赤である"),
+    ("red at the stop line ahead", ("is red", "shows red"), "rot ist", "赤である"),
     ("amber at the stop line ahead", ("is amber", "shows amber"), "gelb ist", "黄である"),
     ("green", ("is green", "shows green"), "grün ist", "青である"),
     ("turned green", ("has turned green",), "grün geworden ist", "青になった"),
@@ -107,9 +108,10 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("goes in order of arrival", ("goes in order of arrival",), "nach Ankunft befahren wird", "到着順に進む"),
     ("gives priority to its traffic", ("gives priority to its traffic",), "dem Verkehr darin Vorfahrt gibt",
      "環道側が優先である"),
-    ("closed ahead", ("is closed ahead", "is closed"), "voraus gesperrt ist", "前方で閉じている"),
+    ("closed ahead", ("is closed ahead",), "voraus gesperrt ist", "前方で閉じている"),
     # ------------------------------------------------------------ road, route and sight
-    ("bends to the {side}", ("bends to the {side}", "is to the {side}"), "nach {side} führt", "{side}に曲がっている"),
+    ("bends to the {side}", ("bends| to the {side}", "goes| to the {side}"),
+     "nach {side} führt", "{side}に曲がっている"),
     ("lower ahead", ("is lower ahead", "drops ahead"), "voraus niedriger ist", "前方で下がる"),
     ("sets the speed", ("sets the speed here", "allows this speed"), "hier das Tempo vorgibt",
      "ここの速度を定めている"),
@@ -118,10 +120,10 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("ahead", ("is ahead", "lies ahead"), "voraus liegt", "前方にある"),
     ("limits the view", ("limits the view",), "die Sicht einschränkt", "視界を制限している"),
     ("hides the way ahead", ("hides the way ahead",), "den Weg voraus verdeckt", "前方を隠している"),
-    ("leads straight on", ("leads straight on", "goes straight on"), "geradeaus führt", "直進である"),
-    ("leads to the {side}", ("leads to the {side}", "goes to the {side}"), "nach {side} führt", "{side}に向かう"),
-    ("leads to the {side} lane", ("leads to the {side} lane",), "auf die {wk} Spur führt", "{side}車線に向かう"),
-    ("leads back", ("leads back",), "zurück führt", "引き返す"),
+    ("leads straight on", ("leads| straight on", "goes| straight on"), "geradeaus führt", "直進である"),
+    ("leads to the {side}", ("leads| to the {side}", "goes| to the {side}"), "nach {side} führt", "{side}に向かう"),
+    ("leads to the {side} lane", ("leads| to the {side}| lane",), "auf die {wk} Spur führt", "{side}車線に向かう"),
+    ("leads back", ("leads| back",), "zurück führt", "引き返す"),
     ("at the end of the route", ("is at the end of the route",), "am Ende der Route liegt", "経路の終わりにある"),
 )  # fmt: skip
 
