@@ -52,8 +52,12 @@ MAKERS = {"route-follower": RouteFollower, "constant-velocity": ConstantVelocity
 
 
 def tasks_of(policies, families, seeds=2) -> list[Task]:
-    cases = plan_cases(policies, families, (), seeds, "val")
+    cases = plan_cases(policies, [(family, "") for family in families], seeds, "val")
     return [Task(case, MAKERS[case.policy], short_drive, without_cameras) for case in cases]
+
+
+def stamps(stamp):
+    return dict.fromkeys(MAKERS, stamp)
 
 
 def settled(result):
@@ -78,12 +82,18 @@ def serial():
 
 
 def test_cases_are_paired_and_checked():
-    cases = plan_cases(["a", "b"], ["f", "g"], ["DE", "JP"], 3, "test")
-    assert len(cases) == 2 * 2 * 2 * 3 and len(set(cases)) == len(cases)
+    places = [("f", "DE"), ("f", "JP"), ("g", "")]
+    cases = plan_cases(["a", "b"], places, 3, "test")
+    assert len(cases) == 2 * 3 * 3 and len(set(cases)) == len(cases)
     assert {c.situation for c in cases if c.policy == "a"} == {c.situation for c in cases if c.policy == "b"}
-    for bad in ((["a"], ["f"], [], 1, "tset"), ([], ["f"], [], 1, "val"), (["a", "a"], ["f"], [], 1, "val")):
-        with pytest.raises(ValueError, match=r"split 'tset'|at least one policy|'a' is given twice"):
-            plan_cases(*bad)
+    for wrong, said in (
+        ((["a"], places, 1, "tset"), "split 'tset'"),
+        (([], places, 1, "val"), "at least one policy"),
+        ((["a", "a"], places, 1, "val"), "'a' is given twice"),
+        ((["a"], [("f", ""), ("f", "")], 1, "val"), "is given twice"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            plan_cases(*wrong)
 
 
 def test_the_same_seed_gives_the_same_result_again_and_in_parallel(serial):
@@ -176,7 +186,7 @@ def test_real_ray_gives_the_same_results(serial):
 
 
 def test_results_and_rollouts_come_back_from_the_folder(tmp_path, serial):
-    store = Store(tmp_path, "s1")
+    store = Store(tmp_path, stamps("s1"))
     for task in TASKS[:2]:
         outcome = drive_case(replace(task, keep=True))
         store.put(outcome)
@@ -185,14 +195,14 @@ def test_results_and_rollouts_come_back_from_the_folder(tmp_path, serial):
     lost = crashed(TASKS[2].case, ValueError("no"))
     store.put(suite_pool.Outcome(lost, None))
     assert same(store.get(TASKS[2].case), lost) and store.rollout(TASKS[2].case) is None
-    assert Store(tmp_path, "s2").get(TASKS[0].case) is None, "results of other code or settings do not count"
+    assert Store(tmp_path, stamps("s2")).get(TASKS[0].case) is None, "results of other code or settings do not count"
     store.path(TASKS[0].case).write_text("{}")
     with pytest.raises(ValueError, match="delete it and run again"):
         store.get(TASKS[0].case)
 
 
 def test_finished_cases_are_not_driven_again(tmp_path, serial):
-    store, driven, told = Store(tmp_path, "s"), [], []
+    store, driven, told = Store(tmp_path, stamps("s")), [], []
 
     def watch(tasks) -> Iterator[suite_pool.Outcome]:
         for task in tasks:
@@ -233,12 +243,13 @@ def test_the_stamp_changes_with_code_and_settings(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from tests.test_suite import TASKS
+from tests.test_suite import TASKS, stamps
 from cordillera.evaluate.suite_pool import in_processes
 from cordillera.evaluate.suite_store import Store, run_suite
 
 if __name__ == "__main__":
-    run_suite(TASKS, Store(Path(sys.argv[1]), "s"), lambda tasks: in_processes(tasks, 2), lambda r, new: print(r.case))
+    store = Store(Path(sys.argv[1]), stamps("s"))
+    run_suite(TASKS, store, lambda tasks: in_processes(tasks, 2), lambda result, new: None)
 """
 
 
@@ -264,7 +275,7 @@ def test_a_killed_run_keeps_what_is_finished_and_leaves_no_process(tmp_path, ser
         driven.extend(task.case for task in tasks)
         return in_this_process(tasks)
 
-    results = run_suite(TASKS, Store(tmp_path, "s"), watch, lambda result, new: None)
+    results = run_suite(TASKS, Store(tmp_path, stamps("s")), watch, lambda result, new: None)
     assert len(driven) == len(TASKS) - len(kept)
     assert equal({c: settled(r) for c, r in results.items()}, serial)
     deadline = time.monotonic() + 30.0

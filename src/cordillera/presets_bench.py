@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +36,9 @@ from cordillera.viewer.birdseye import ViewConfig
 from cordillera.viewer.record import DriveVideo
 from cordillera.world.guide import Guide
 from cordillera.world.maps import load_map
+from cordillera.world.regions import REGIONS
 from cordillera.world.roads import compile_map
+from cordillera.world.scenarios import FAMILIES, make_family
 from cordillera.world.spawn import make_scenario
 
 MAPS = "maps:"  # "maps:town01" is the family of drives through a map, by seed
@@ -49,8 +52,8 @@ class BenchJob:
     """Who drives what, how often, and where the results go."""
 
     policies: tuple[str, ...] = ("expert",)
-    families: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()  # all
+    regions: tuple[str, ...] = ()  # each family's own
     split: str = "val"
     seeds: int = 5
     cameras: tuple[str, ...] = ()
@@ -76,19 +79,19 @@ def bench(job: BenchJob, console: Console | None = None) -> BenchResult:
     split, KeyboardInterrupt on Ctrl-C, with all finished cases kept.
     """
     console = console or Console()
-    families = job.families
+    places = places_of(job)
+    families = list(dict.fromkeys(family for family, _ in places))
     makers = {name: policy_maker(name) for name in job.policies}
-    cases = plan_cases(job.policies, families, job.regions, job.seeds, job.split)
+    cases = plan_cases(job.policies, places, job.seeds, job.split)
     senses = partial(with_cameras, names=job.cameras) if job.cameras else without_cameras
     tasks = [Task(case, makers[case.policy], scenario_of, senses) for case in cases]
-    code = [Path(cordillera.__file__).parent, *(file for name in job.policies if (file := source_of(name)))]
-    store = Store(job.output, stamp_of([repr(job.cameras), str(MAP_DRIVE_S)], code))
+    store = Store(job.output, {name: stamp(job, source_of(name)) for name in job.policies})
     executor = executor_of(job)
     began = time.perf_counter()
     results = _run(tasks, store, executor, console)
     spent_s = time.perf_counter() - began
-    everyday = {family for family in families if family.startswith(MAPS)}
-    report = make_report(list(results.values()), everyday, _provenance(job, store, spent_s))
+    everyday = {family for family in families if family.startswith(MAPS) or FAMILIES[family].everyday}
+    report = make_report(list(results.values()), everyday, _provenance(job, len(families), spent_s))
     clips = _film(report, tasks, store, executor, job, console)
     write_json(to_tree(report), job.output / "results.json")
     page = write_report_page(report, clips, job.output)
@@ -123,10 +126,39 @@ def policy_maker(name: str) -> Callable[[], Policy]:
     return cast(Callable[[], Policy], made)
 
 
+def stamp(job: BenchJob, own: Path | None = None) -> str:
+    """A job and the file of a policy of one's own -> what results must have in common to be used again."""
+    return stamp_of([repr(job.cameras), str(MAP_DRIVE_S)], [Path(cordillera.__file__).parent, *([own] if own else [])])
+
+
 def source_of(policy: str) -> Path | None:
     """The file of a policy given as "module:Class", None for those of `POLICIES`."""
     file = getattr(sys.modules.get(policy.partition(":")[0]), "__file__", None)
     return Path(file) if ":" in policy and file else None
+
+
+def places_of(job: BenchJob) -> list[tuple[str, str]]:
+    """The families of a job ("": all of `FAMILIES`), each with the regions asked for in which it happens.
+
+    Raises ValueError for a family, region or map that is not known, before anything is driven.
+    """
+    if unknown := [region for region in job.regions if region not in REGIONS]:
+        raise ValueError(f"region {unknown[0]!r} is not known: give some of {', '.join(REGIONS)}")
+    places = []
+    for name in job.families or FAMILIES:
+        if name.startswith(MAPS):
+            load_map(name.removeprefix(MAPS))
+            places += [(name, region) for region in job.regions or ("",)]
+        elif name in FAMILIES:
+            places += [(name, region) for region in job.regions if region in FAMILIES[name].regions]
+            places += [(name, "")] * (not job.regions)
+        else:
+            near = get_close_matches(name, FAMILIES, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"family {name!r} is not known: {hint}Give {MAPS}NAME or some of {', '.join(FAMILIES)}")
+    if not places:
+        raise ValueError(f"no family of {', '.join(job.families)} happens in {', '.join(job.regions)}")
+    return places
 
 
 def scenario_of(case: Case) -> Scenario:
@@ -134,7 +166,7 @@ def scenario_of(case: Case) -> Scenario:
     if case.family.startswith(MAPS):
         seed = len(SPLITS) * case.seed + SPLITS.index(case.split)  # splits share no seed
         return make_scenario(case.family.removeprefix(MAPS), seed, MAP_DRIVE_S, region=case.region)
-    raise ValueError(f"family {case.family!r} is not known")
+    return make_family(case.family, case.seed, case.split, case.region)
 
 
 def executor_of(job: BenchJob) -> Executor:
@@ -167,16 +199,16 @@ def _run(tasks: Sequence[Task], store: Store, executor: Executor, console: Conso
         return run_suite(tasks, store, executor, on_result)
 
 
-def _provenance(job: BenchJob, store: Store, spent_s: float) -> tuple[tuple[str, str], ...]:
+def _provenance(job: BenchJob, families: int, spent_s: float) -> tuple[tuple[str, str], ...]:
     """Where the figures come from."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba"))
     return (
         ("split", job.split),
         ("seeds", str(job.seeds)),
-        ("families", str(len(job.families))),
+        ("families", str(families)),
         ("regions", ", ".join(job.regions) or "each family's own"),
         ("cameras", ", ".join(job.cameras) or "none"),
-        ("program", f"cordillera {cordillera.__version__}, code {store.stamp}"),
+        ("program", f"cordillera {cordillera.__version__}, code {stamp(job)}"),
         ("runs on", f"Python {platform.python_version()}, {packages}, {platform.machine()}, {os.cpu_count()} cores"),
         ("finished", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
         ("driving took", f"{spent_s:.0f} s in this call"),

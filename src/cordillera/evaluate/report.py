@@ -14,8 +14,11 @@ import numpy as np
 from cordillera.evaluate.suite import CaseResult
 from cordillera.evaluate.suite_stats import Comparison, Estimate, compare, metric_mean, pass_rate
 
-# The gravest first; a reason that is not named here stands between these and the crashes of programs.
-GRAVITY = ("collision", "off-road", "red light", "wrong way", "stop sign")
+# The gravest first, as in `metrics.failure`.
+GRAVITY = (
+    "error", "collision", "off-road", "red light", "wrong way", "stop sign", "gesture ignored", "not arrived",
+    "no progress",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

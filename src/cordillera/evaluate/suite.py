@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cordillera.evaluate.metrics import all_metrics, states_of
-from cordillera.evaluate.suite_verdict import failure
+from cordillera.evaluate.metrics import all_metrics, failure, states_of
 from cordillera.loop import roll_out
 from cordillera.runtime.driver import DriverConfig, Policy, SafeDriver
 from cordillera.runtime.track import TrackConfig
@@ -89,24 +88,23 @@ class Outcome:
 
 
 def plan_cases(
-    policies: Sequence[str], families: Sequence[str], regions: Sequence[str], seeds: int, split: str, first: int = 0
-) -> tuple[Case, ...]:
-    """What is to be driven -> every case, in the order of the tables; policies are paired seed by seed.
+    policies: Sequence[str], places: Sequence[tuple[str, str]], seeds: int, split: str
+) -> tuple[Case, ...]:  # fmt: skip
+    """Policies, (family, region) pairs, a number of seeds and a split -> every case; policies are paired seed by seed.
 
-    An empty `regions` leaves the region to each family. Raises ValueError for nothing to drive or an unknown split.
+    Raises ValueError for nothing to drive, an unknown split, or what is given twice.
     """
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is not known: give one of {', '.join(SPLITS)}")
-    if not policies or not families or seeds < 1:
+    if not policies or not places or seeds < 1:
         raise ValueError("a suite needs at least one policy, one family and one seed")
-    for what, names in (("policy", policies), ("family", families), ("region", regions)):
+    for what, names in (("policy", policies), ("family", places)):
         if twice := [name for name in names if list(names).count(name) > 1]:
             raise ValueError(f"{what} {twice[0]!r} is given twice: name each once")
     return tuple(
         Case(policy, family, region, split, seed)
-        for seed in range(first, first + seeds)
-        for family in families
-        for region in (regions or ("",))
+        for seed in range(seeds)
+        for family, region in places
         for policy in policies
     )
 
@@ -121,7 +119,7 @@ def with_cameras(scenario: Scenario, names: tuple[str, ...], width: int = 480, h
     scene = build_scene(
         load_map(scenario.map), scenario.weather, scenario.hour, scenario.region, scenario.seed
     )  # fmt: skip
-    return Observer(rig(names, width, height, vehicle=scenario.vehicle), CpuRenderer(scene).one)
+    return Observer(rig(names, width, height, vehicle=scenario.vehicle), CpuRenderer(scene))
 
 
 def drive_case(task: Task) -> Outcome:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,10 +24,10 @@ from cordillera.types import MetricResult, Rollout
 
 @dataclass(frozen=True)
 class Store:
-    """The folder of one suite. `stamp` names everything but the case that determines a result: code and settings."""
+    """The folder of one suite. `stamps` names, by policy, all but the case that makes a result: code and settings."""
 
     folder: Path
-    stamp: str
+    stamps: Mapping[str, str]
 
     def path(self, case: Case) -> Path:
         """A case -> where its result stands."""
@@ -42,7 +42,7 @@ class Store:
             write_rollout(outcome.rollout, path.with_suffix(".npz"))
         else:
             path.with_suffix(".npz").unlink(missing_ok=True)
-        write_json({"stamp": self.stamp, **to_json(outcome.result)}, path)
+        write_json({"stamp": self.stamps[outcome.result.case.policy], **to_json(outcome.result)}, path)
 
     def get(self, case: Case) -> CaseResult | None:
         """The result of a case, None where there is none by this code and these settings; ValueError if damaged."""
@@ -51,7 +51,7 @@ class Store:
             return None
         try:
             tree = json.loads(path.read_text(encoding="utf-8"))
-            return from_json(tree) if tree["stamp"] == self.stamp else None
+            return from_json(tree) if tree["stamp"] == self.stamps[case.policy] else None
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: no result of this program ({error!r}); delete it and run again") from error
 
