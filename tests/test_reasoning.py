@@ -27,6 +27,7 @@ from cordillera.reasoning.grammar import (
     vocabulary,
 )
 from cordillera.reasoning.kinds import KINDS, kind_of_agent
+from cordillera.reasoning.languages import german, japanese
 from cordillera.reasoning.relations import RELATIONS
 from cordillera.reasoning.schema import bucket, parse, same_words, sentence, spoken, write
 from cordillera.types import AgentKind, Cause, Lateral, Longitudinal, ReasoningTrace
@@ -157,6 +158,27 @@ def test_what_has_no_sentence_says_what_to_do():
         write(replace(trace, causes=(Cause("stop sign", "signal:1", "dark", 0),)))
     with pytest.raises(ValueError, match="no sentence says"):
         write(replace(trace, causes=(LEAD,) * (MAX_CAUSES + 1)))
+
+
+@given(traces(), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_german_and_japanese_tell_the_same_trace(trace: ReasoningTrace, distances: bool):
+    told = spoken(trace, distances)
+    de, ja = german(trace, distances), japanese(trace, distances)
+    assert de.endswith(".") and ja.endswith("。")
+    for cause in told.causes:
+        assert f"{KINDS[cause.kind].de} {RELATIONS[cause.relation].de}" in de
+        assert f"{KINDS[cause.kind].ja}が{RELATIONS[cause.relation].ja}" in ja
+    if told.side:
+        assert {"left": "links", "right": "rechts"}[told.side] in de and {"left": "左", "right": "右"}[told.side] in ja
+
+
+def test_one_trace_in_three_languages():
+    trace = ReasoningTrace(Longitudinal.STOP, Lateral.TURN, (LIGHT, ROUTE), "", "test", "left")
+    assert (
+        german(trace) == "Anhalten, weil die Ampel rot ist, und nach links abbiegen, weil die Route nach links führt."
+    )
+    assert japanese(trace) == "信号が赤であるため、停止する。また、経路が左に向かうため、左へ曲がる。"
 
 
 # ----------------------------------------------------------------------- faults
