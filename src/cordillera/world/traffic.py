@@ -20,7 +20,7 @@ from cordillera.world.roads import Roads
 from cordillera.world.roads_net import Table
 from cordillera.world.traffic_net import TrafficNet, compile_traffic
 from cordillera.world.traffic_state import VEHICLE, agents_of, movers_of, scratch_for
-from cordillera.world.traffic_step import enter_all, tick_world
+from cordillera.world.traffic_step import enter_all, look_around, tick_world
 from cordillera.world.traffic_style import EGO_STYLE, Manners, set_styles
 
 TICK_US = 100_000
@@ -89,6 +89,7 @@ class Traffic:
         movers = movers_of(agents)
         set_styles(movers, self.seed, self.knobs)
         set_ego(movers[-1:], ego, self.vehicle)
+        look_around(self.rules, movers)
         return movers
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
 from cordillera.types import Int
+from cordillera.world.kernel import inlined, kernel
 from cordillera.world.roads_net import Table
 from cordillera.world.traffic_gaps import idm
 from cordillera.world.traffic_net import BIKING, BUS_LANE, TrafficNet
@@ -36,7 +35,7 @@ SIREN_BEHIND_M = 80.0
 ASIDE_MPS = 4.0
 
 
-@njit(cache=True)
+@kernel
 def move_across(me: Table, dt: float) -> None:
     """Move a vehicle towards its aim across the lane: a damped spring with bounded acceleration, speed and slope."""
     pull = SIDE_RATE * SIDE_RATE * (me.aim - me.lateral) - 2.0 * SIDE_RATE * me.drift
@@ -46,7 +45,7 @@ def move_across(me: Table, dt: float) -> None:
     me.lateral += me.drift * dt
 
 
-@njit(cache=True)
+@kernel
 def around(
     tracks: Table, nexts: Int, movers: Table, head: Int, rows: Table, lane: int, s: float, i: int, seed: int
 ) -> tuple[float, float, int, float, int]:  # fmt: skip
@@ -75,13 +74,15 @@ def around(
     return ahead, lead, leader, behind, follower
 
 
-@njit(cache=True)
+@kernel
 def wish(rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: float, seed: int) -> int:
     """Whether driver i would rather drive on the lane to the left (1) or right (-1) by MOBIL; 0: stays."""
     tracks, nexts, head, rows = rules.tracks, rules.nexts, memory.head, memory.rows
     me = movers[i]
     track = tracks[me.lane]
     if track.junction >= 0 or me.task != DRIVE or me.kind == BICYCLE or me.aside:
+        return 0
+    if not (track.change_left or track.change_right):
         return 0
     if abs(me.lateral) > 0.6 or min(me.hold, me.stop) < CLEAR_OF_JUNCTION_M + me.half:
         return 0
@@ -124,7 +125,7 @@ def wish(rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: flo
     return found
 
 
-@njit(cache=True)
+@inlined
 def aim_across(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: float, edge: int, seed: int, tick: int
 ) -> tuple[float, int, float]:  # fmt: skip
@@ -133,7 +134,7 @@ def aim_across(
     `edge` is the side of the road's edge: 1 left, -1 right. Who is passed is no leader; -1: nobody.
     """
     me = movers[i]
-    noise = me.wander * smooth_noise(seed, 56, me.ident, tick, 30)
+    noise = me.wander * smooth_noise(seed, 56, me.ident, tick, 5)
     low, high = -max(me.room_right - me.half_w - 0.15, 0.0), max(me.room_left - me.half_w - 0.15, 0.0)
     track = rules.tracks[me.lane]
     me.aside = 0
@@ -173,9 +174,9 @@ def aim_across(
     return slow, whom, more
 
 
-@njit(cache=True)
+@kernel
 def _may_be_passed(movers: Table, j: int, siren: int) -> bool:
-    """Whether someone ahead is to be passed rather than followed: a cyclist, who stands aside, a thing, a bus at a stop."""
+    """Whether to pass rather than follow someone: a cyclist, who stands aside, a thing, a bus at a stop."""
     other = movers[j]
     if other.role == THING or other.kind == BICYCLE or other.task != DRIVE:
         return True
@@ -184,7 +185,7 @@ def _may_be_passed(movers: Table, j: int, siren: int) -> bool:
     return other.kind == BUS and other.wait > 3.0 and other.stop < 4.0 + other.half
 
 
-@njit(cache=True)
+@kernel
 def _pass(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, j: int, at: float, lateral: float, speed: float,
     edge: int, desired: float, seed: int,
@@ -217,7 +218,7 @@ def _pass(
     return min(desired, max(speed, 0.0) + 8.0), j, 0.0
 
 
-@njit(cache=True)
+@kernel
 def _inner_is_free(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, inner: int, gap: float, speed: float, half: float,
     seed: int,
@@ -251,7 +252,7 @@ def _inner_is_free(
     return True
 
 
-@njit(cache=True)
+@kernel
 def change_lane(rules: TrafficNet, movers: Table, i: int) -> None:
     """Put vehicle i on the lane that its `change` names, unless someone just went there; it keeps its place."""
     tracks, me = rules.tracks, movers[i]
@@ -265,7 +266,7 @@ def change_lane(rules: TrafficNet, movers: Table, i: int) -> None:
     me.lane, me.s = to, s
 
 
-@njit(cache=True)
+@inlined
 def straddled(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, seed: int
 ) -> tuple[float, float]:  # fmt: skip
@@ -292,7 +293,7 @@ def straddled(
     return best, lead
 
 
-@njit(cache=True)
+@kernel
 def road_end(tracks: Table, me: Table) -> float:
     """Distance from the front to where a lane ends that one has to leave; FAR for other lanes."""
     return tracks[me.lane].length - me.s - me.half if tracks[me.lane].leave != 0 else FAR

@@ -14,9 +14,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
 from cordillera.types import Int
+from cordillera.world.kernel import inlined, kernel
 from cordillera.world.roads_net import Table
 from cordillera.world.traffic_net import TrafficNet
 from cordillera.world.traffic_state import AHEAD, BESIDE, FAR, TAIL, Scratch
@@ -34,7 +33,7 @@ QUEUED_M = 8.0  # who stands so far before the place to wait is kept by someone 
 PASS_BY_M = 0.3  # what stands aside by this much more than half the widths is passed
 
 
-@njit(cache=True)
+@kernel
 def idm(speed: float, desired: float, gap: float, lead: float, me: Any) -> float:
     """Speed, desired speed, gap to and speed of what is ahead -> acceleration, not below -8 m/s2."""
     accel = me.accel_max
@@ -50,7 +49,7 @@ def idm(speed: float, desired: float, gap: float, lead: float, me: Any) -> float
     return max(min(free, accel) - accel * wanted * wanted, -BRAKE_MAX_MPS2)
 
 
-@njit(cache=True)
+@kernel
 def halt(speed: float, distance: float, me: Any) -> float:
     """Speed and distance from the front to a place to wait at -> acceleration; stands about 1 m before it."""
     left = distance - 1.0
@@ -63,7 +62,7 @@ def halt(speed: float, distance: float, me: Any) -> float:
     return -min(needed + 0.8 * (needed - 0.6 * me.brake), BRAKE_MAX_MPS2)
 
 
-@njit(cache=True)
+@kernel
 def _arrival(distance: float, speed: float, accel: float, top: float) -> float:
     """Time to cover a distance when accelerating to `top` (at once to it, if already faster)."""
     if distance <= 0.0:
@@ -76,7 +75,7 @@ def _arrival(distance: float, speed: float, accel: float, top: float) -> float:
     return (top - speed) / accel + (distance - span) / top
 
 
-@njit(cache=True)
+@kernel
 def seen_speed(movers: Table, who: int, speed: float, delay: float) -> float:
     """Who is ahead and at what speed along the lane -> the speed that a driver acts on after his reaction time."""
     accel = movers[who].accel
@@ -85,7 +84,7 @@ def seen_speed(movers: Table, who: int, speed: float, delay: float) -> float:
     return speed - accel * delay
 
 
-@njit(cache=True)
+@inlined
 def acceleration(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: float, passed: int, more: float
 ) -> float:  # fmt: skip
@@ -123,11 +122,7 @@ def acceleration(
             break
         for c in range(track.cover, track.cover_end):
             ahead = start + covers[c].s0 - half
-            if (
-                ahead > -0.5
-                and memory.people[0]
-                and _people_there(covers[c], track.lit, movers, memory.people, me, ahead)
-            ):
+            if ahead > -0.5 and memory.people[0] and _people_there(covers[c], movers, memory.people, me, ahead):
                 accel = min(accel, halt(speed, ahead, me))
         for c in range(track.zone, track.zone_end):
             other = zones[c].other
@@ -137,7 +132,7 @@ def acceleration(
     return accel
 
 
-@njit(cache=True)
+@inlined
 def leader(
     tracks: Table, parts: Table, movers: Table, head: Int, rows: Table, way: Int, i: int, passed: int
 ) -> tuple[float, float, int]:  # fmt: skip
@@ -179,9 +174,12 @@ def leader(
     return best, lead, who
 
 
-@njit(cache=True)
-def _people_there(cover: Any, lit: int, movers: Table, people: Int, me: Any, ahead: float) -> bool:
-    """Whether someone walks, or waits to walk, over a crossing in the way; who cannot stop any more goes on."""
+@kernel
+def _people_there(cover: Any, movers: Table, people: Int, me: Any, ahead: float) -> bool:
+    """Whether someone walks, or waits to walk, over a crossing in the way; who cannot stop any more goes on.
+
+    Where lights rule a crossing, nobody waits for those who stand.
+    """
     if me.speed * me.speed / (2.0 * max(ahead, 0.2)) > 5.0:
         return False
     for p in range(people[0]):
@@ -190,7 +188,7 @@ def _people_there(cover: Any, lit: int, movers: Table, people: Int, me: Any, ahe
             continue
         side = (someone.y - cover.y) * cover.cos - (someone.x - cover.x) * cover.sin
         if someone.speed <= 0.0:
-            if not lit and abs(side) < 8.0 and someone.wait < LET_WALK_S:
+            if not cover.lit and abs(side) < 8.0 and someone.wait < LET_WALK_S:
                 return True
         else:
             drift = someone.speed * (math.sin(someone.yaw) * cover.cos - math.cos(someone.yaw) * cover.sin)
@@ -199,7 +197,7 @@ def _people_there(cover: Any, lit: int, movers: Table, people: Int, me: Any, ahe
     return False
 
 
-@njit(cache=True)
+@kernel
 def _zone(
     zone: Any, movers: Table, head: Int, rows: Table, i: int, length: float, start: float, desired: float
 ) -> float:  # fmt: skip
@@ -252,7 +250,7 @@ def _zone(
     return accel
 
 
-@njit(cache=True)
+@kernel
 def _goes_first(
     zone: Any, movers: Table, i: int, j: int, low: float, high: float, j_low: float, j_high: float,
     mine: bool, desired: float,

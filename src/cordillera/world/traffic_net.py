@@ -5,6 +5,7 @@ walkways over crossings, and places where vehicles may enter the scene.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -39,12 +40,14 @@ OVER = np.dtype([("s0", np.float64), ("s1", np.float64), ("lane", np.int64)])  #
 ENTRY = np.dtype([("s", np.float64), ("x", np.float64), ("y", np.float64), ("room", np.float64), ("lane", np.int64)])
 # One lane with everything that a driver on it needs; pairs like `rule`, `rule_end` bound rows of the other tables.
 TRACK = np.dtype(
-    [(name, np.float64) for name in ("length", "cap", "stop")]  # cap: speed at its start; stop: of buses, -1 for none
+    [
+        (name, np.float64) for name in ("length", "cap", "stop", "density")
+    ]  # cap: at its start; stop: of buses, -1: none; points a metre
     + [
         (name, np.int64)
         for name in (
             *("pt", "pt_end", "next", "next_end", "pred", "pred_end", "rule", "rule_end"),
-            *("zone", "zone_end", "part", "part_end", "cover", "cover_end"),
+            *("zone", "zone_end", "part", "part_end", "cover", "cover_end", "bay", "bay_end"),
             *(
                 "left",
                 "right",
@@ -67,7 +70,7 @@ ZONE = np.dtype(  # a stretch shared with another lane; `allowed`: speed on that
 PART = np.dtype([("other_s1", np.float64), ("other", np.int64)])  # another lane from the same start, not clear before
 RULE = np.dtype([("s", np.float64), ("kind", np.int64), ("signal", np.int64), ("for_lane", np.int64)])
 COVER = np.dtype(  # a crossing on a lane, and the lane's pose there
-    [(n, np.float64) for n in ("s0", "s1", "x", "y", "cos", "sin")] + [("crossing", np.int64)]
+    [(n, np.float64) for n in ("s0", "s1", "x", "y", "cos", "sin")] + [("crossing", np.int64), ("lit", np.int64)]
 )
 
 
@@ -114,13 +117,20 @@ def _compile(road_map: RoadMap, net: Net) -> TrafficNet:
     pointers = (("zone", zone_ptr), ("part", part_ptr), ("cover", net.cross_ptr), ("rule", net.reg_ptr))
     for name, pointer in (*pointers, ("pt", net.pt_ptr), ("next", next_ptr), ("pred", net.pred_ptr)):
         tracks[name], tracks[name + "_end"] = pointer[:-1], pointer[1:]
+    bays = _bays(road_map, net)
+    tracks["bay"] = np.searchsorted(bays["lane"], np.arange(len(tracks)), side="left")
+    tracks["bay_end"] = np.searchsorted(bays["lane"], np.arange(len(tracks)), side="right")
     for lane in range(len(tracks)):
         rows = rules[net.reg_ptr[lane] : net.reg_ptr[lane + 1]]
         tracks["lit"][lane] = (rows["kind"] == LIGHT).any()
+    over_ptr, over = _lanes_under(net, len(walk))
+    covers = _covers(net)
+    lit = [tracks["lit"][over["lane"][a:b]].any() for a, b in pairwise(over_ptr)]
+    covers["lit"] = np.array(lit, dtype=np.int64)[covers["crossing"]] if len(covers) else 0
     return TrafficNet(
-        tracks, places, next_idx, net.pred_idx, zones, parts, rules, _covers(net), walk,
-        *_lanes_under(net, len(walk)), _entries(net, next_ptr, next_idx), _bike_entries(net, next_ptr),
-        _bays(road_map, net),
+        tracks, places, next_idx, net.pred_idx, zones, parts, rules, covers, walk,
+        over_ptr, over, _entries(net, next_ptr, next_idx), _bike_entries(net, next_ptr),
+        bays,
     )  # fmt: skip
 
 
@@ -130,6 +140,7 @@ def _tracks(road_map: RoadMap, net: Net, places: Table, next_ptr: Int, next_idx:
     for name in ("length", "left", "right", "oncoming", "change_left", "change_right", "turn", "kind", "junction"):
         tracks[name] = lanes[name]
     tracks["routable"], tracks["stop"] = lanes["routable"], -1.0
+    tracks["density"] = (np.diff(net.pt_ptr) - 1) / np.maximum(tracks["length"], 1e-3)
     tracks["cap"] = places["cap"][net.pt_ptr[:-1]] if len(lanes) else 0.0
     outer = "right" if road_map.traffic_side == "right" else "left"
     for k in range(len(lanes)):
@@ -177,7 +188,7 @@ def _covers(net: Net) -> Table:
     lane = np.repeat(np.arange(len(net.lanes)), np.diff(net.cross_ptr))
     for k, row in enumerate(net.crossings):
         x, y, _, yaw = lane_point(net, int(lane[k]), float(0.5 * (row["s0"] + row["s1"])))
-        covers[k] = (row["s0"], row["s1"], x, y, math.cos(yaw), math.sin(yaw), row["crossing"])
+        covers[k] = (row["s0"], row["s1"], x, y, math.cos(yaw), math.sin(yaw), row["crossing"], 0)
     return covers
 
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
 from cordillera.types import Float, Int
 from cordillera.world.chance import draw, pick
+from cordillera.world.kernel import inlined, kernel
 from cordillera.world.roads_net import Table
 from cordillera.world.traffic_net import BUS_LANE, LEFT_TURN, LIGHT, RIGHT_TURN, STOP_SIGN, TrafficNet
 from cordillera.world.traffic_state import (
@@ -42,7 +41,7 @@ ROLL_MPS = 1.8  # as slow as this, some take a stop sign for obeyed
 DWELL_S, DWELL_SPREAD_S = 10.0, 10.0  # of buses at stops
 
 
-@njit(cache=True)
+@inlined
 def next_lane(tracks: Table, nexts: Int, seed: int, ident: int, kind: int, lane: int) -> int:
     """A driver at the end of a lane -> the lane that it takes, always the same one; -1 where the road ends.
 
@@ -60,22 +59,21 @@ def next_lane(tracks: Table, nexts: Int, seed: int, ident: int, kind: int, lane:
     return taken
 
 
-@njit(cache=True)
+@inlined
 def place_at(tracks: Table, places: Table, lane: int, s: float) -> tuple[int, float]:
     """Lane, arc length -> row of the segment that holds it, and the fraction of it (0..1)."""
-    low, high = tracks[lane].pt, tracks[lane].pt_end - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if places[middle].s <= s:
-            low = middle
-        else:
-            high = middle
+    first, last = tracks[lane].pt, tracks[lane].pt_end - 2
+    low = first + int(min(max(s * tracks[lane].density, 0.0), float(last - first)))  # points are about evenly spaced
+    while low > first and places[low].s > s:
+        low -= 1
+    while low < last and places[low + 1].s <= s:
+        low += 1
     length = places[low + 1].s - places[low].s
     t = (s - places[low].s) / length if length > 0.0 else 0.0
     return low, min(1.0, max(0.0, t))
 
 
-@njit(cache=True)
+@kernel
 def add_claim(
     head: Int, rows: Table, on: Int, count: int, lane: int, who: int, what: int, at: float, lateral: float,
     speed: float, half: float, half_w: float,
@@ -99,23 +97,24 @@ def add_claim(
     return count + 1
 
 
-@njit(cache=True)
+@kernel
 def clear_claims(head: Int, on: Int, count: int) -> None:
     """Empty the lists of all lanes with claims."""
     for k in range(count):
         head[on[k]] = -1
 
 
-@njit(cache=True)
+@inlined
 def claim(
-    rules: TrafficNet, movers: Table, signals: Int, seed: int, manners: Float, ego_next: Int, memory: Scratch, count: int
+    rules: TrafficNet, movers: Table, signals: Int, seed: int, manners: Float, ego_next: Int, memory: Scratch,
+    count: int,
 ) -> int:  # fmt: skip
     """Add everyone's claims to the `count` there are -> how many there are now.
 
-    Stop, hold and commitment of each mover and the room in its lane are written to its record. `ego_next` (L,) holds the
-    lane after each lane of the ego's route, -1 elsewhere.
+    Stop, hold and commitment of each mover are written to its record. `ego_next` (L,) holds
+    the lane after each lane of the ego's route, -1 elsewhere.
     """
-    tracks, places, zones, covers = rules.tracks, rules.places, rules.zones, rules.covers
+    tracks, zones, covers = rules.tracks, rules.zones, rules.covers
     head, rows, on = memory.head, memory.rows, memory.on
     n = len(movers)
     for i in range(n):
@@ -123,10 +122,6 @@ def claim(
         me.way_n, me.stop, me.hold, me.hold_end, me.committed, me.gives = 0, FAR, FAR, FAR, 0.0, 0
         if not me.valid or me.lane < 0 or me.role != VEHICLE:
             continue
-        place, t = place_at(tracks, places, me.lane, me.s)
-        me.room_left = places[place].half_left + t * (places[place + 1].half_left - places[place].half_left)
-        me.room_right = places[place].half_right + t * (places[place + 1].half_right - places[place].half_right)
-        me.allowed = places[place].cap + t * (places[place + 1].cap - places[place].cap)
         way = memory.way[i]
         me.way_n = _walk(tracks, rules.nexts, me, seed, ego_next, i == n - 1, way)
         outside = abs(me.lateral) - me.half_w > (me.room_left if me.lateral > 0.0 else me.room_right) - 0.1
@@ -150,7 +145,7 @@ def claim(
     return count
 
 
-@njit(cache=True)
+@inlined
 def _walk(tracks: Table, nexts: Int, me: Table, seed: int, ego_next: Int, ego: bool, way: Int) -> int:
     """Fill a mover's way from its lane on, as far as it looks ahead -> number of lanes."""
     horizon = 30.0 + me.speed * 5.0
@@ -165,7 +160,7 @@ def _walk(tracks: Table, nexts: Int, me: Table, seed: int, ego_next: Int, ego: b
     return count
 
 
-@njit(cache=True)
+@inlined
 def _held_by_rule(
     tracks: Table, rules: Table, me: Table, way: Int, count: int, signals: Int, seed: int, late_red: float
 ) -> float:  # fmt: skip
@@ -202,7 +197,7 @@ def _held_by_rule(
     return FAR
 
 
-@njit(cache=True)
+@kernel
 def _is_meant(target: int, way: Int, k: int, count: int) -> bool:
     """Whether a regulation for the traffic towards lane `target` (-1: all) holds for a way."""
     if target < 0:
@@ -213,7 +208,7 @@ def _is_meant(target: int, way: Int, k: int, count: int) -> bool:
     return found
 
 
-@njit(cache=True)
+@inlined
 def _commit(tracks: Table, rules: Table, zones: Table, covers: Table, me: Table, way: Int, count: int) -> None:
     """Write hold point and end of the first cluster for which one may still wait, and how far one is committed."""
     start, half, speed = -me.s, me.half, me.speed
@@ -263,7 +258,7 @@ def _commit(tracks: Table, rules: Table, zones: Table, covers: Table, me: Table,
     me.hold, me.hold_end, me.committed = hold, end, committed
 
 
-@njit(cache=True)
+@kernel
 def _off_crossings(tracks: Table, covers: Table, way: Int, k: int, start: float, place: float, half: float) -> float:
     """A place to wait on lane k of a way, `start` being that lane's -> the same, or before a crossing that one would
     stand on.
@@ -279,7 +274,7 @@ def _off_crossings(tracks: Table, covers: Table, way: Int, k: int, start: float,
     return place
 
 
-@njit(cache=True)
+@kernel
 def _tail(tracks: Table, preds: Int, me: Table, i: int, count: int, head: Int, rows: Table, on: Int) -> int:
     """Add claims on the lanes before the mover's own that its tail still covers -> new number of claims."""
     first, k = count, count
@@ -299,7 +294,7 @@ def _tail(tracks: Table, preds: Int, me: Table, i: int, count: int, head: Int, r
     return count
 
 
-@njit(cache=True)
+@kernel
 def _beside(tracks: Table, me: Table, i: int, count: int, head: Int, rows: Table, on: Int) -> int:
     """Add the claim on the lane beside its own, or the oncoming one, that a mover reaches into."""
     left = me.lateral > 0.0
@@ -322,7 +317,7 @@ def _beside(tracks: Table, me: Table, i: int, count: int, head: Int, rows: Table
     return count
 
 
-@njit(cache=True)
+@kernel
 def blinker_of(tracks: Table, me: Table, way: Int) -> int:
     """A mover with its way -> 1 where it turns left within 35 m, -1 to the right, else 0."""
     start = -me.s

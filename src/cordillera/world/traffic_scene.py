@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
 from cordillera.types import Float
 from cordillera.world.chance import draw, pick
+from cordillera.world.kernel import kernel
 from cordillera.world.roads_net import Net, Table
 from cordillera.world.traffic_bodies import kerb_to_kerb, may_walk, start_beside
 from cordillera.world.traffic_change import around
@@ -41,7 +40,7 @@ KERB_M = 0.6
 MIDBLOCK_LIMIT_MPS = 16.0
 
 
-@njit(cache=True)
+@kernel
 def decide_walk(net: Net, rules: TrafficNet, movers: Table, memory: Scratch, i: int, tick: int, seed: int) -> None:
     """Write whether person i, at the kerb, sets out now."""
     me = movers[i]
@@ -54,13 +53,13 @@ def decide_walk(net: Net, rules: TrafficNet, movers: Table, memory: Scratch, i: 
         me.walks = 1 if may_walk(net, memory, me, pace_of(seed, me.ident)) else 0
 
 
-@njit(cache=True)
+@kernel
 def pace_of(seed: int, ident: int) -> float:
     """Who -> walking speed."""
     return WALK_MPS * (0.8 + 0.4 * draw(seed, 33, ident, 0))
 
 
-@njit(cache=True)
+@kernel
 def walk(
     net: Net, rules: TrafficNet, movers: Table, i: int, radius: float, edge: int, midblock: float, seed: int, tick: int,
     dt: float,
@@ -96,7 +95,7 @@ def walk(
             me.valid = 0
 
 
-@njit(cache=True)
+@kernel
 def _come(rules: TrafficNet, movers: Table, i: int, radius: float, seed: int, tick: int) -> None:
     """Put person i to one end of a crossing within the radius, but not under the ego's nose."""
     me, ego = movers[i], movers[len(movers) - 1]
@@ -117,7 +116,7 @@ def _come(rules: TrafficNet, movers: Table, i: int, radius: float, seed: int, ti
         return
 
 
-@njit(cache=True)
+@kernel
 def _come_midblock(
     net: Net, rules: TrafficNet, movers: Table, i: int, radius: float, edge: int, seed: int, tick: int
 ) -> None:  # fmt: skip
@@ -141,7 +140,7 @@ def _come_midblock(
         return
 
 
-@njit(cache=True)
+@kernel
 def _is_safe(rules: TrafficNet, movers: Table, memory: Scratch, k: int) -> bool:
     """Whether nobody on the lanes of crossing k would be in the way of, or could not stop for, who walks now."""
     for o in range(rules.over_ptr[k], rules.over_ptr[k + 1]):
@@ -162,7 +161,7 @@ def _is_safe(rules: TrafficNet, movers: Table, memory: Scratch, k: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel
 def enter_vehicle(
     rules: TrafficNet, movers: Table, i: int, near: float, radius: float, seed: int, tick: int
 ) -> None:  # fmt: skip
@@ -196,7 +195,7 @@ def enter_vehicle(
         return
 
 
-@njit(cache=True)
+@kernel
 def _is_free(movers: Table, x: float, y: float, clear: float) -> bool:
     for j in range(len(movers)):
         dx, dy, reach = movers[j].x - x, movers[j].y - y, clear + movers[j].half
@@ -205,30 +204,30 @@ def _is_free(movers: Table, x: float, y: float, clear: float) -> bool:
     return True
 
 
-@njit(cache=True)
-def bay_ahead(bays: Table, lane: int, s: float, reach: float) -> int:
+@kernel
+def bay_ahead(track: Table, bays: Table, s: float, reach: float) -> int:
     """The first bay of a lane from a place on, -1 where there is none within reach."""
-    best, found = reach, -1
-    for k in range(len(bays)):
-        if bays[k].lane == lane and 0.0 <= bays[k].s - s < best:
-            best, found = bays[k].s - s, k
-    return found
+    for k in range(track.bay, track.bay_end):
+        if bays[k].s >= s:
+            return k if bays[k].s - s < reach else -1
+    return -1
 
 
-@njit(cache=True)
+@kernel
 def park(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, edge: int, seed: int, tick: int
 ) -> float:  # fmt: skip
     """Begin, go on with, or end parking of vehicle i: writes its task and aim -> distance to stop in, FAR for none."""
     me = movers[i]
+    track = rules.tracks[me.lane]
     looks = (tick + me.ident) % 10 == 0
     if me.task == DRIVE:
         fits = me.half < 3.0 and me.kind != BICYCLE and me.kind != MOTORCYCLE and not me.siren and me.kind != BUS
-        if not looks or not fits or len(rules.bays) == 0 or me.speed > 14.0:
+        if not looks or not fits or track.bay == track.bay_end or me.speed > 14.0:
             return FAR
-        if not rules.tracks[me.lane].edge or draw(seed, 44, me.ident, tick) > PARK_RATE:
+        if not track.edge or draw(seed, 44, me.ident, tick) > PARK_RATE:
             return FAR
-        bay = bay_ahead(rules.bays, me.lane, me.s + 8.0 + 0.4 * me.speed * me.speed, 30.0)
+        bay = bay_ahead(track, rules.bays, me.s + 8.0 + 0.4 * me.speed * me.speed, 30.0)
         if bay >= 0 and _is_free_of_others(movers, i, rules.bays[bay].x, rules.bays[bay].y):
             me.task = PARK
         else:
@@ -243,7 +242,7 @@ def park(
             if ahead > 6.0 and behind > 5.0 + 3.5 * chase:
                 me.task = PULL_OUT
         if me.task == PARK:
-            bay = bay_ahead(rules.bays, me.lane, me.s, 60.0)
+            bay = bay_ahead(track, rules.bays, me.s, 60.0)
             me.aim = rules.bays[bay].room if bay >= 0 else me.lateral
             if me.speed < STILL_MPS and me.lateral * edge > 0.3:
                 me.aim = me.lateral
@@ -253,7 +252,7 @@ def park(
     return FAR
 
 
-@njit(cache=True)
+@kernel
 def _is_free_of_others(movers: Table, i: int, x: float, y: float) -> bool:
     """Whether nobody else parks, or is about to, within 40 m before and about a place."""
     for j in range(len(movers) - 1):
@@ -265,7 +264,7 @@ def _is_free_of_others(movers: Table, i: int, x: float, y: float) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel
 def come_and_go(
     net: Net, rules: TrafficNet, movers: Table, near: float, radius: float, edge: int, knobs: Float, seed: int,
     tick: int, dt: float,

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
 from cordillera.types import Float, Int
+from cordillera.world.kernel import inlined, kernel
 from cordillera.world.roads_net import Net, Table
 from cordillera.world.traffic_bodies import claim_bodies, claim_ego
 from cordillera.world.traffic_change import (
@@ -33,10 +32,10 @@ SPEED_NOISE = 0.06
 NEAR, RADIUS, EDGE = 9, 10, 11  # slots of the knobs after those of the manners
 
 
-@njit(cache=True)
+@kernel
 def tick_world(
-    net: Net, rules: TrafficNet, movers: Table, signals: Int, on_route: Int, ego_next: Int, knobs: Float, memory: Scratch,
-    seed: int, tick: int, dt: float,
+    net: Net, rules: TrafficNet, movers: Table, signals: Int, on_route: Int, ego_next: Int, knobs: Float,
+    memory: Scratch, seed: int, tick: int, dt: float,
 ) -> None:  # fmt: skip
     """Everyone now -> everyone after dt seconds, in place; the ego's record (the last) keeps its pose."""
     n = len(movers)
@@ -57,20 +56,24 @@ def tick_world(
             drive_on(rules, movers, memory, i, seed, tick, dt)
     come_and_go(net, rules, movers, knobs[NEAR], knobs[RADIUS], edge, knobs, seed, tick, dt)
     for i in range(n - 1):
-        put_on_road(rules, movers[i])
+        put_on_road(rules, movers[i], True)
     clear_claims(memory.head, memory.on, count)
 
 
-@njit(cache=True)
+@inlined
 def decide(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, knobs: Float, edge: int, seed: int, tick: int
 ) -> None:  # fmt: skip
     """Write what driver i wants: acceleration, place across the lane, task, lane change and blinker."""
     me = movers[i]
-    desired = min(me.factor * me.allowed * (1.0 + SPEED_NOISE * smooth_noise(seed, 57, me.ident, tick, 80)), me.top)
+    looks = (tick + me.ident) % LOOK_TICKS == 0
+    if me.task == PARK and me.speed < 0.1 and me.wait > 0.0 and not looks:
+        me.want = -0.5
+        return
+    desired = min(me.factor * me.allowed * (1.0 + SPEED_NOISE * smooth_noise(seed, 57, me.ident, tick, 6)), me.top)
     desired, passed, more = aim_across(rules, movers, memory, i, desired, edge, seed, tick)
     stop_in = FAR
-    if len(rules.bays) > 0 and (me.task != DRIVE or (tick + me.ident) % LOOK_TICKS == 0):
+    if len(rules.bays) > 0 and (me.task != DRIVE or looks):
         stop_in = park(rules, movers, memory, i, edge, seed, tick)
     if me.task == PARK and me.speed < 0.1 and me.wait > 0.0:
         me.want = -0.5
@@ -85,7 +88,7 @@ def decide(
     if end < FAR:
         accel = min(accel, halt(me.speed, end, me))
     if knobs[CHANGES] > 0.0 and me.way_n > 0:
-        if (tick + me.ident) % LOOK_TICKS == 0:
+        if looks:
             side = wish(rules, movers, memory, i, desired, seed)
             me.change = side if side == me.blinker else 0
             me.signals = side
@@ -94,7 +97,7 @@ def decide(
     me.want = min(accel, me.accel_max)
 
 
-@njit(cache=True)
+@inlined
 def drive_on(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, seed: int, tick: int, dt: float
 ) -> None:  # fmt: skip
@@ -132,14 +135,19 @@ def drive_on(
     me.wait = me.wait + dt if waits else 0.0
 
 
-@njit(cache=True)
-def put_on_road(rules: TrafficNet, me: Table) -> None:
-    """Work out the pose of a vehicle from its lane, place and offset, and the room it has there."""
+@inlined
+def put_on_road(rules: TrafficNet, me: Table, moved: bool) -> None:
+    """Work out the room and speed that a vehicle has where it is on its lane and, where it moved, its pose."""
     if not me.valid or me.role != VEHICLE or me.lane < 0:
         return
     places = rules.places
     k, t = place_at(rules.tracks, places, me.lane, me.s)
     a, b = places[k], places[k + 1]
+    me.room_left = a.half_left + t * (b.half_left - a.half_left)
+    me.room_right = a.half_right + t * (b.half_right - a.half_right)
+    me.allowed = a.cap + t * (b.cap - a.cap)
+    if not moved:
+        return
     tx, ty = a.along_x + t * (b.along_x - a.along_x), a.along_y + t * (b.along_y - a.along_y)
     norm = math.sqrt(tx * tx + ty * ty)
     if norm < 1e-9:
@@ -150,11 +158,9 @@ def put_on_road(rules: TrafficNet, me: Table) -> None:
     me.z = a.z + t * (b.z - a.z)
     lean = me.drift / me.speed if me.speed > 0.2 else 0.0
     me.yaw = math.atan2(ty + lean * tx, tx - lean * ty)
-    me.room_left = a.half_left + t * (b.half_left - a.half_left)
-    me.room_right = a.half_right + t * (b.half_right - a.half_right)
 
 
-@njit(cache=True)
+@kernel
 def enter_all(rules: TrafficNet, movers: Table, near: float, radius: float, seed: int, first: int, count: int) -> None:
     """Let vehicles enter a world that starts, in `count` tries before the tick `first`."""
     for attempt in range(count):
@@ -162,4 +168,11 @@ def enter_all(rules: TrafficNet, movers: Table, near: float, radius: float, seed
             if not movers[i].valid and movers[i].role == VEHICLE:
                 enter_vehicle(rules, movers, i, near, radius, seed, first - 1 - attempt)
     for i in range(len(movers) - 1):
-        put_on_road(rules, movers[i])
+        put_on_road(rules, movers[i], True)
+
+
+@kernel
+def look_around(rules: TrafficNet, movers: Table) -> None:
+    """Write the room and speed that every vehicle has where it is."""
+    for i in range(len(movers) - 1):
+        put_on_road(rules, movers[i], False)

@@ -11,10 +11,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from cordillera.types import Float
 from cordillera.world.chance import draw
+from cordillera.world.kernel import kernel
 from cordillera.world.roads_net import Table
 from cordillera.world.traffic_state import BICYCLE, BUS, VEHICLE
 
@@ -48,7 +48,7 @@ class Manners:
         return np.array(values, dtype=np.float64)
 
 
-@njit(cache=True)
+@kernel
 def normal(seed: int, a: int, b: int) -> float:
     """Three whole numbers -> a standard normal draw, as the sum of twelve uniform ones (Irwin-Hall)."""
     total = -6.0
@@ -57,17 +57,17 @@ def normal(seed: int, a: int, b: int) -> float:
     return total
 
 
-@njit(cache=True)
-def smooth_noise(seed: int, a: int, ident: int, tick: int, span: int) -> float:
-    """Noise in time without memory: a draw in [-1, 1) every `span` ticks, joined by cubics; RMS about 0.5."""
-    moved = tick + (ident * 7) % span
-    knot = moved // span
-    t = (moved - knot * span) / span
+@kernel
+def smooth_noise(seed: int, a: int, ident: int, tick: int, bits: int) -> float:
+    """Noise in time without memory: a draw in [-1, 1) every 2**bits ticks, joined by cubics; RMS about 0.5."""
+    moved = tick + 7 * ident
+    knot = moved >> bits
+    t = (moved - (knot << bits)) / float(1 << bits)
     before, after = 2.0 * draw(seed, a, ident, knot) - 1.0, 2.0 * draw(seed, a, ident, knot + 1) - 1.0
     return before + (after - before) * t * t * (3.0 - 2.0 * t)
 
 
-@njit(cache=True)
+@kernel
 def set_styles(movers: Table, seed: int, manners: Float) -> None:
     """Draw how each one drives, by hash of the seed and its identity; the ego's record is left alone."""
     for i in range(len(movers) - 1):
