@@ -70,6 +70,21 @@ def each_soonest(track: Track, horizon_s: float = TTC_HORIZON_S) -> Float:
     )  # fmt: skip
 
 
+def ego_hit_by(track: Track, horizon_s: float = TTC_HORIZON_S) -> Float:
+    """A track -> time until each agent, going on, would drive into the ego ahead of it (N, A); inf if never."""
+    count = track.there.shape[1]
+    out = np.full(track.there.shape, np.inf)
+    for a in range(count):  # with the roles exchanged
+        ego = np.column_stack([track.pose[:, a], track.pace[:, a]])
+        pose = np.ascontiguousarray(track.ego[:, None, :3])
+        size = np.array([[track.length_m, track.width_m, 0.0]])
+        there = np.ascontiguousarray(track.there[:, a : a + 1])
+        length, width = float(track.size[a, 0]), float(track.size[a, 1])
+        steps = round(horizon_s / 0.1)
+        out[:, a] = _soonest(ego, pose, track.speed[:, None].copy(), size, there, length, width, steps)[:, 0]
+    return out
+
+
 @njit(cache=True)
 def _soonest(
     ego: Float, pose: Float, pace: Float, size: Float, there: Bool, length: float, width: float, steps: int

@@ -195,6 +195,12 @@ class RoadTrack:
         return (self.lane >= 0) & (self.roads.net.lanes["junction"][self.lane] >= 0)
 
     @cached_property
+    def aside(self) -> Float:
+        """(N,) the ego's offset from the line of the route, to the left."""
+        line, xy = np.ascontiguousarray(self.guide.route.xyz[:, :2]), np.column_stack([self.track.x, self.track.y])
+        return project_all(xy, np.ones(len(xy), dtype=np.bool_), line, arc_length(line))[:, 1]
+
+    @cached_property
     def agents(self) -> Float:
         """(N, A, 2) each agent's arc length on the route and its offset to the left; inf where it is not there."""
         track, line = self.track, np.ascontiguousarray(self.guide.route.xyz[:, :2])
