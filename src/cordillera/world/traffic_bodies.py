@@ -177,26 +177,22 @@ def start_beside(net: Net, me: Table, lane: int, s: float, offset: float, side: 
 
 
 @kernel
-def hits(movers: Table, flags: Float) -> int:
-    """Everyone -> number of pairs of boxes that overlap; `flags` (n,) becomes 1 for each that does.
+def hits(movers: Table, boxes: Float) -> int:
+    """Everyone -> number of pairs of boxes that overlap; row 3 of `boxes` (4, n) becomes 1 for each that does.
 
-    Boxes are compared by their circles first, then by separating axes.
+    Boxes are compared by their circles first, whose x, y and radius stand in the other rows, then by separating axes.
     """
-    count = 0
-    n = len(movers)
+    count, n = 0, len(movers)
     for i in range(n):
-        flags[i] = 0.0
+        here = movers[i].valid
+        boxes[0, i], boxes[1, i] = movers[i].x if here else 1e9 * (i + 1.0), movers[i].y
+        boxes[2, i], boxes[3, i] = movers[i].half + movers[i].half_w, 0.0
     for i in range(n):
-        if not movers[i].valid:
-            continue
-        xi, yi, ri = movers[i].x, movers[i].y, movers[i].half + movers[i].half_w
+        x, y, radius = boxes[0, i], boxes[1, i], boxes[2, i]
         for j in range(i):
-            if not movers[j].valid:
-                continue
-            dx, dy = movers[j].x - xi, movers[j].y - yi
-            reach = ri + movers[j].half + movers[j].half_w
+            dx, dy, reach = boxes[0, j] - x, boxes[1, j] - y, radius + boxes[2, j]
             if dx * dx + dy * dy < reach * reach and _boxes_meet(movers[i], movers[j], dx, dy):
-                flags[i], flags[j] = 1.0, 1.0
+                boxes[3, i], boxes[3, j] = 1.0, 1.0
                 count += 1
     return count
 
