@@ -153,6 +153,16 @@ class Stage:
         aside = edge + half + gap_m if side == "near" else edge - half - gap_m
         return self.put(kind, at_m, aside, turn_deg + (0.0 if side == "near" else 180.0), blinker=blinker)
 
+    def stand(
+        self, kind: AgentKind, at_m: float, aside_m: float, *phases: Phase, turn_deg: float = 180.0,
+        size: tuple[float, float, float] | None = None,
+    ) -> int:  # fmt: skip
+        """Someone who stays where he is and shows things in phases, facing the ego at 180 degrees -> its id."""
+        xyz, yaw = self.spot(at_m, aside_m)
+        heading = yaw + math.radians(turn_deg) * self.middle
+        ahead = xyz + np.array([math.cos(heading), math.sin(heading), 0.0])
+        return self.move(kind, np.stack([xyz, ahead]), *phases, size=size, at_end="stop", speed_mps=0.0)
+
     def move(
         self, kind: AgentKind, line: Float, *phases: Phase, start_m: float = 0.0, speed_mps: float = math.nan,
         size: tuple[float, float, float] | None = None, at_end: str = "vanish", backwards: bool = False,
