@@ -7,13 +7,15 @@ it. Take a cause out of the state and ask again: what it decided because of that
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from cordillera.policy.rule_change import waiting_for
+from cordillera.policy.rule_hazard import hazard_constraints
 from cordillera.policy.rule_lateral import manoeuvre, poses
 from cordillera.policy.rule_line import SPACING_M
+from cordillera.policy.rule_nudge import Nudge, nudge_of
 from cordillera.policy.rule_path import path_of
 from cordillera.policy.rule_road import (
     curve_cause,
@@ -25,6 +27,7 @@ from cordillera.policy.rule_road import (
 from cordillera.policy.rule_scene import Scene, look
 from cordillera.policy.rule_speed import HALT, Constraint, Profile, SpeedConfig, solve_speed
 from cordillera.policy.rule_traffic import lead_constraints, zone_constraints
+from cordillera.policy.rule_way import line_of
 from cordillera.reasoning.schema import sentence
 from cordillera.types import Cause, Decision, Longitudinal, Observation, ReasoningTrace, VehicleSpec
 
@@ -56,13 +59,15 @@ class RuleExpert:
         path = path_of(truth.map, truth.route, speed.side_mps2, speed.curve_brake_mps2)
         scene = look(observation, truth, path, self.config.vehicle)
         waiting = waiting_for(scene)
-        constraints, profile = self.plan(scene, waiting.constraints if waiting else ())
-        trace = self._explain(scene, constraints, profile)
+        nudge = nudge_of(scene) if waiting is None else Nudge()
+        scene = replace(scene, line=line_of(scene, nudge.moves, waiting.change if waiting else None))
+        constraints, profile = self.plan(scene, waiting.constraints if waiting else nudge.constraints)
+        trace = self._explain(scene, constraints, profile, nudge)
         latency = (time.perf_counter() - started) * 1e3
-        return Decision(poses(scene, profile.s_m, waiting.change if waiting else None), (), trace, self.name, latency)
+        return Decision(poses(scene, profile.s_m), (), trace, self.name, latency)
 
     def plan(self, scene: Scene, gaps: tuple[Constraint, ...]) -> tuple[tuple[Constraint, ...], Profile]:
-        """A scene, and what a lane change waits for -> all constraints, and the speed profile that heeds them."""
+        """A scene, and what a move to the side asks for -> all constraints, and the speed profile that heeds them."""
         fixed = [
             *gaps,
             *light_constraints(scene), *sign_constraints(scene), *end_constraint(scene), *people_constraints(scene),
@@ -71,7 +76,9 @@ class RuleExpert:
         base = self._solve(scene, tuple(fixed))
         held = min((c.s_m for c in fixed if c.demand == HALT and c.decision is Longitudinal.STOP), default=np.inf)
         found = (*fixed, *zone_constraints(scene, base, float(held)))
-        return found, self._solve(scene, found) if len(found) > len(fixed) else base
+        profile = self._solve(scene, found) if len(found) > len(fixed) else base
+        more, profile = hazard_constraints(scene, profile, lambda new: self._solve(scene, (*found, *new)))
+        return (*found, *more), profile
 
     def _solve(self, scene: Scene, constraints: tuple[Constraint, ...]) -> Profile:
         ego = scene.state.ego
@@ -80,14 +87,19 @@ class RuleExpert:
             self.config.speed,
         )  # fmt: skip
 
-    def _explain(self, scene: Scene, constraints: tuple[Constraint, ...], profile: Profile) -> ReasoningTrace:
-        """The decision and its causes: the constraint that took most from the ride, and the route's manoeuvre."""
+    def _explain(
+        self, scene: Scene, constraints: tuple[Constraint, ...], profile: Profile, nudge: Nudge
+    ) -> ReasoningTrace:
+        """The decision and its causes: the constraint that took most from the ride, and the move."""
         most = int(np.argmax(profile.taken))
         if profile.taken[most] < BINDS_MPS or most == 0:
             cause, longitudinal = curve_cause(scene)
         else:
             cause, longitudinal = constraints[most - 1].cause, constraints[most - 1].decision
-        lateral, ways = manoeuvre(scene)
+        if nudge.cause is not None:
+            lateral, ways, side = nudge.lateral, (nudge.cause,), nudge.side
+        else:
+            lateral, ways, side = manoeuvre(scene)
         causes: tuple[Cause, ...] = (cause, *ways)
-        text = sentence(longitudinal, lateral, causes)
-        return ReasoningTrace(longitudinal, lateral, causes, text, self.name)
+        text = sentence(longitudinal, lateral, causes, side=side)
+        return ReasoningTrace(longitudinal, lateral, causes, text, self.name, side)

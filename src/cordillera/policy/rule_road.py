@@ -76,7 +76,7 @@ def end_constraint(scene: Scene) -> Iterator[Constraint]:
 
 def people_constraints(scene: Scene) -> Iterator[Constraint]:
     """People on, or about to step on, crossings ahead, and people in or walking into the way elsewhere -> halts."""
-    agents = scene.agents
+    agents, off_line = scene.agents, scene.off_line_m
     for i, row in enumerate(scene.rows):
         if (
             scene.kind(row) not in WALKERS
@@ -86,7 +86,7 @@ def people_constraints(scene: Scene) -> Iterator[Constraint]:
             continue
         walk = _crossing_of(scene, i)
         drift = float(agents.speed_mps[row] * math.sin(scene.turn_rad[i]))
-        side = float(scene.side_m[i])
+        side = float(off_line[i])
         inside = 0.5 * scene.vehicle.width_m + 0.6
         away = abs(side) - float(scene.reach_m[i, 1])
         coming = side * drift < 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,10 +17,32 @@ from cordillera.world.roads import Roads, compile_map
 AHEAD_M, AHEAD_S, BEHIND_M = 130.0, 8.0, 20.0
 LOOK_M = 110.0
 FAR_SIDE_M = 60.0
+ALONG_RAD = 0.5
 LEVEL_M, STEEPEST = 2.5, 0.12  # what is higher or lower than any slope would bring it is on another road
 WALKERS = (
     AgentKind.PEDESTRIAN, AgentKind.WHEELCHAIR, AgentKind.ANIMAL, AgentKind.POLICE_OFFICER, AgentKind.FLAGGER,
 )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """What is driven instead of the path: offsets to its left and their slopes, from a station on."""
+
+    station_m: float
+    spacing_m: float
+    offset_m: Float  # (N,)
+    slope: Float  # (N,)
+
+    def at(self, s_m: Float) -> tuple[Float, Float]:
+        """Stations (M,) -> offsets and slopes there; the first and the last hold beyond the ends."""
+        at = np.clip((s_m - self.station_m) / self.spacing_m, 0.0, len(self.offset_m) - 1.0)
+        low = np.minimum(at.astype(np.int64), len(self.offset_m) - 2)
+        t = at - low
+        mixed = [a[low] + t * (a[low + 1] - a[low]) for a in (self.offset_m, self.slope)]
+        return mixed[0], mixed[1]
+
+
+PLAIN = Line(0.0, 1.0, np.zeros(2), np.zeros(2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +62,8 @@ class Scene:
     side_m: Float  # (K,) offsets, left positive
     turn_rad: Float  # (K,) headings relative to the path
     reach_m: Float  # (K, 2) half extents along and across the path
+    scripted: Bool  # (K,) off the lanes of the traffic: things, people, and vehicles that go their own way
+    line: Line = PLAIN  # what is driven
 
     @property
     def agents(self) -> Agents:
@@ -68,6 +92,11 @@ class Scene:
     def look_m(self) -> float:
         """How far ahead a place to stop matters: twice the distance of a comfortable stop."""
         return max(LOOK_M, 0.5 * self.speed_mps**2)
+
+    @property
+    def off_line_m(self) -> Float:
+        """Offsets (K,) of the near agents from the line that is driven, left positive."""
+        return self.side_m - self.line.at(self.s_m)[0]
 
     @property
     def t_us(self) -> int:
@@ -108,10 +137,26 @@ def look(observation: Observation, truth: Truth, path: Path, vehicle: VehicleSpe
     half = 0.5 * agents.size_lwh[rows, :2]
     along, across = np.abs(np.cos(turn)), np.abs(np.sin(turn))
     reach = np.column_stack([half[:, 0] * along + half[:, 1] * across, half[:, 0] * across + half[:, 1] * along])
+    roads = compile_map(truth.map)
     return Scene(
-        path, compile_map(truth.map), state, vehicle, s, offset, heading, _stood(observation), rows,
-        nearest * SPACING_M + c * gap[:, 0] + n * gap[:, 1], c * gap[:, 1] - n * gap[:, 0], turn, reach,
+        path, roads, replace(state, agents=_on_lanes(roads, agents, rows)), vehicle, s, offset, heading,
+        _stood(observation), rows, nearest * SPACING_M + c * gap[:, 0] + n * gap[:, 1],
+        c * gap[:, 1] - n * gap[:, 0], turn, reach, agents.lane[rows] < 0,
     )  # fmt: skip
+
+
+def _on_lanes(roads: Roads, agents: Agents, rows: Int) -> Agents:
+    """Agents -> the same, with the near vehicles that follow no lane put on the lane along which they drive."""
+    lane, at = agents.lane.copy(), agents.s_m.copy()
+    for row in rows[agents.lane[rows] < 0]:
+        kind = AgentKind(int(agents.kind[row]))
+        if kind >= AgentKind.CONE or kind in WALKERS:
+            continue
+        x, y, z = (float(v) for v in agents.xyz[row])
+        place = roads.nearest(x, y, float(agents.yaw_rad[row]), 1.0, z)
+        if place is not None and abs(place.yaw_error_rad) < ALONG_RAD and abs(place.lateral_m) < 2.2:
+            lane[row], at[row] = place.lane, place.s_m
+    return replace(agents, lane=lane, s_m=at)
 
 
 def _window(path: Path, observation: Observation) -> tuple[int, int]:
@@ -133,10 +178,29 @@ def _stood(observation: Observation) -> float:
     return float(history.t_us[-1] - history.t_us[min(first, len(away) - 1)]) * 1e-6
 
 
+def clearances(scene: Scene, line: Line) -> Float:
+    """A line -> the least distance (K,) to the side between the ego's body on it and each near agent; negative inside.
+
+    Only the part of the body that passes an agent counts, with its slant.
+    """
+    if not len(scene.rows):
+        return np.zeros(0)
+    places = scene.station_m + np.arange(0.0, AHEAD_M, 0.5, dtype=np.float64)
+    offset, slope = line.at(places)
+    rear, front = scene.s_m - scene.reach_m[:, 0], scene.s_m + scene.reach_m[:, 0]
+    u0 = np.maximum(rear[:, None] - places, -scene.tail_m)
+    u1 = np.minimum(front[:, None] - places, scene.nose_m)
+    y0, y1 = offset + u0 * slope, offset + u1 * slope
+    side = scene.side_m[:, None]
+    beyond = np.maximum(side - np.maximum(y0, y1), np.minimum(y0, y1) - side)
+    beyond = np.where(u0 <= u1, beyond, np.inf).min(axis=1)
+    plain = np.abs(scene.off_line_m)
+    return np.where(np.isfinite(beyond), beyond, plain) - scene.reach_m[:, 1] - 0.5 * scene.vehicle.width_m
+
+
 def corridor(scene: Scene, margin_m: float) -> Bool:
-    """Which of the near agents (K,) overlap the strip that the ego's body sweeps along the path."""
-    half = 0.5 * scene.vehicle.width_m + margin_m
-    return (np.abs(scene.side_m) - scene.reach_m[:, 1] < half) & (np.abs(scene.side_m) < FAR_SIDE_M)
+    """Which of the near agents (K,) overlap the strip that the ego's body sweeps along the line it drives."""
+    return (clearances(scene, scene.line) < margin_m) & (np.abs(scene.side_m) < FAR_SIDE_M)
 
 
 def braking_to(scene: Scene, station_m: float) -> float:

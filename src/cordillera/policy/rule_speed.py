@@ -16,7 +16,7 @@ from numba import njit
 from cordillera.types import Cause, Float, Longitudinal
 
 STEPS, DT_S = 64, 0.1
-FOLLOW, HALT = 1.0, 2.0
+FOLLOW, HALT, LIMIT = 1.0, 2.0, 3.0
 EVER = 1e9
 
 
@@ -41,10 +41,12 @@ class Constraint:
     """One thing that limits the speed: what it is, what heeding it is called, and what it demands.
 
     FOLLOW: keep behind something whose rear is at station `s_m` now, at `speed_mps` and `accel_mps2`.
-    HALT: keep the front before station `s_m`. Both hold from `from_s` until `until_s`.
+    HALT: keep the front before station `s_m`.
+    LIMIT: go at most `speed_mps` while the front is beyond station `s_m` and the rear axle before `end_m`.
+    All hold from `from_s` until `until_s`.
     """
 
-    demand: float  # FOLLOW or HALT
+    demand: float  # FOLLOW, HALT or LIMIT
     s_m: float
     cause: Cause
     decision: Longitudinal
@@ -53,6 +55,7 @@ class Constraint:
     from_s: float = 0.0
     until_s: float = EVER
     softest: float = EVER  # never brake harder than this for it, m/s2
+    end_m: float = EVER
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +74,9 @@ def solve_speed(
 ) -> Profile:  # fmt: skip
     """Where the rear axle is, its motion, distance to the front, speeds allowed along the path -> the profile."""
     rows = np.array(
-        [(c.demand, c.s_m, c.speed_mps, c.accel_mps2, c.from_s, c.until_s, c.softest) for c in constraints],
+        [(c.demand, c.s_m, c.speed_mps, c.accel_mps2, c.from_s, c.until_s, c.softest, c.end_m) for c in constraints],
         dtype=np.float64,
-    ).reshape(-1, 7)
+    ).reshape(-1, 8)
     manner = np.array(
         [
             config.accel_mps2, config.brake_mps2, config.time_gap_s, config.gap_m, config.jerk_mps3,
@@ -102,11 +105,23 @@ def _free(s: float, v: float, cap: Float, spacing: float, accel: float) -> tuple
 
 
 @njit(cache=True)
-def _allowed(row: Float, t: float, front: float, v: float, road: float, manner: Float) -> float:
-    """The acceleration that one constraint allows at time t with the front at `front`."""
+def _slow(left: float, v: float, limit: float, brake: float) -> float:
+    """The acceleration with which one comes down to a limit that begins `left` metres ahead."""
+    if left > 0.0 and v > limit:
+        needed = (v * v - limit * limit) / (2.0 * left)
+        return 1e9 if needed < 0.45 * brake else -(needed + 0.7 * (needed - 0.55 * brake))
+    met = math.sqrt(limit * limit + 1.2 * brake * max(left, 0.0))
+    return (met - v) / 0.8 if left <= 0.0 else (met - v) / 0.4
+
+
+@njit(cache=True)
+def _allowed(row: Float, t: float, s: float, front: float, v: float, road: float, manner: Float) -> float:
+    """The acceleration that one constraint allows at time t with the rear axle at s and the front at `front`."""
     if t < row[4] or t >= row[5]:
         return 1e9
     accel, brake = manner[0], manner[1]
+    if row[0] == 3.0:
+        return 1e9 if s > row[7] else max(_slow(row[1] - front, v, row[2], brake), -manner[7])
     if row[0] == 2.0:
         left = row[1] - front - 0.6
         if left <= 0.0:
@@ -142,7 +157,7 @@ def _ride(
         least, who = min(empty, road), 0
         second, nearest = empty, 1e9
         for m in range(len(rows)):
-            this = max(_allowed(rows[m], t, s + front, v, road, manner), -rows[m, 6])
+            this = max(_allowed(rows[m], t, s, s + front, v, road, manner), -rows[m, 6])
             if v < 0.1 and this <= 0.0:  # standing: the first thing ahead is the reason, however many follow
                 if rows[m, 1] < nearest:
                     second, least, who, nearest = min(least, second), min(least, this), m + 1, rows[m, 1]

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cordillera.policy.rule_bodies import GROUND
 from cordillera.policy.rule_path import Cluster, Upstream, Zone
-from cordillera.policy.rule_scene import WALKERS, Scene, braking_to, corridor
+from cordillera.policy.rule_scene import WALKERS, Scene, braking_to, clearances, corridor
 from cordillera.policy.rule_speed import DT_S, EVER, FOLLOW, HALT, Constraint, Profile
-from cordillera.types import Cause, LightState, Longitudinal, SignalKind
+from cordillera.types import AgentKind, Cause, LightState, Longitudinal, SignalKind
 
-SIDE_MARGIN_M = 0.25
+SIDE_MARGIN_M, STANDING_MARGIN_M = 0.25, 0.1
 CUT_IN_S = 2.5
 LOOK_M = 80.0
 BLINKER_M = 35.0
@@ -26,15 +27,17 @@ RED = (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
 
 def lead_constraints(scene: Scene) -> Iterator[Constraint]:
     """Vehicles and things in the strip ahead, and vehicles about to come into it -> gaps to keep."""
-    inside = corridor(scene, SIDE_MARGIN_M)
+    apart, off_line = clearances(scene, scene.line), scene.off_line_m
     half = 0.5 * scene.vehicle.width_m + SIDE_MARGIN_M
-    for i, row in enumerate(scene.rows):
-        rear = float(scene.s_m[i] - scene.reach_m[i, 0])
-        if scene.kind(row) in WALKERS or scene.s_m[i] < scene.station_m + 1.0 or rear < scene.front_m - 2.5:
+    for i, row in enumerate(map(int, scene.rows)):
+        rear, kind = float(scene.s_m[i] - scene.reach_m[i, 0]), scene.kind(row)
+        if kind in WALKERS or scene.s_m[i] < scene.station_m + 1.0 or rear < scene.front_m - 2.5:
+            continue
+        if kind == AgentKind.BALL or kind >= GROUND:
             continue
         turn, speed = float(scene.turn_rad[i]), float(scene.agents.speed_mps[row])
-        drift, side = speed * math.sin(turn), float(scene.side_m[i])
-        if inside[i]:
+        drift, side = speed * math.sin(turn), float(off_line[i])
+        if apart[i] < (SIDE_MARGIN_M if speed > 0.3 or not scene.scripted[i] else STANDING_MARGIN_M):
             yield _in_the_way(scene, i, rear, turn, speed, half)
             continue
         outside = abs(side) - float(scene.reach_m[i, 1]) - half
@@ -56,14 +59,14 @@ def _in_the_way(scene: Scene, i: int, rear: float, turn: float, speed: float, ha
     along, drift = speed * math.cos(turn), speed * math.sin(turn)
     if abs(drift) > 0.5 and abs(turn) > math.radians(40.0) and abs(turn) < math.radians(140.0):
         clear = (
-            half + float(scene.reach_m[i, 1]) + math.copysign(float(scene.side_m[i]), scene.side_m[i] * drift)
+            half + float(scene.reach_m[i, 1]) + math.copysign(float(scene.off_line_m[i]), scene.off_line_m[i] * drift)
         ) / abs(drift)
         cause = Cause("cross-traffic vehicle", target, "crossing ahead", scene.t_us, gap)
         return Constraint(HALT, rear - 1.0, cause, Longitudinal.YIELD, until_s=max(clear, 0.2))
     if along < -0.5:
         cause = Cause("oncoming vehicle", target, "coming the other way in the ego lane", scene.t_us, gap)
         return Constraint(FOLLOW, rear, cause, Longitudinal.YIELD, along)
-    moves = int(scene.agents.kind[row]) < 64 and scene.agents.lane[row] >= 0
+    moves = int(scene.agents.kind[row]) < 64 and (speed > 0.3 or not scene.scripted[i])
     kind, relation = ("lead vehicle", "ahead in the ego lane") if moves else (scene.name(row), "blocking the ego lane")
     decision = Longitudinal.FOLLOW_LEAD if moves else Longitudinal.STOP
     return Constraint(
