@@ -32,8 +32,8 @@ DT_S = 0.1
 SLACK_M = 0.3  # a corner so far beyond the drivable area is off the road
 # columns of the egos: x, y of the rear axle, yaw, speeds forward and left, yaw rate, acceleration, curvature, height
 X, Y, YAW, FORWARD, LEFT, YAW_RATE, ACCEL, CURVATURE, Z, PITCH = range(10)
-# columns of the counts: ticks with a collision of the ego, pairs of others in collision, ego and others off the road
-EGO_HITS, HITS, EGO_OFF, OFF = range(4)
+# columns of the counts: ticks with a collision of the ego, pairs in collision, ego and others off the road, agent steps
+EGO_HITS, HITS, EGO_OFF, OFF, STEPS = range(5)
 
 
 class Batch(NamedTuple):
@@ -42,11 +42,11 @@ class Batch(NamedTuple):
     movers: Table  # (W, A + 1) MOVER, the egos last
     egos: Float  # (W, 10)
     tick: Int  # (W,)
-    counts: Int  # (W, 4) ticks or pairs, added up over all ticks
+    counts: Int  # (W, 5) added up over all ticks
 
     def copy(self) -> Batch:
         """The same state in other memory: a branch."""
-        return Batch(*(part.copy() for part in self))
+        return Batch(self.movers.copy(), self.egos.copy(), self.tick.copy(), self.counts.copy())
 
 
 class Fixed(NamedTuple):
@@ -90,7 +90,7 @@ class Worlds:
         movers = np.stack([t.movers(s.agents, s.ego) for t, s in zip(traffic, states, strict=True)])
         tick = np.array([s.t_us // TICK_US for s in states], dtype=np.int64)
         egos = np.array([_ego_row(s.ego) for s in states])
-        return cls(roads, fixed, traffic, vehicle), Batch(movers, egos, tick, np.zeros((len(states), 4), np.int64))
+        return cls(roads, fixed, traffic, vehicle), Batch(movers, egos, tick, np.zeros((len(states), 5), np.int64))
 
     def step(self, batch: Batch, controls: Float) -> None:
         """States, and commands (worlds, ticks, 2) of acceleration and curvature -> the states after them, in place."""
@@ -192,6 +192,7 @@ def judge(net: Net, movers: Table, counts: Int, boxes: Float) -> None:
         counts[EGO_HITS] += int(boxes[3, n - 1])
     for i in range(n):
         me = movers[i]
+        counts[STEPS] += me.valid
         if not me.valid or me.role != VEHICLE:
             continue
         room = me.room_left if me.lateral > 0.0 else me.room_right
