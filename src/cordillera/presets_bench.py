@@ -227,14 +227,18 @@ def _film(
         for row in report.policies
         for result in worst_first([r for r in report.results if r.case.policy == row.policy])[: job.videos]
     ]
-    missing = {r.case for r in chosen if store.rollout(r.case) is None}
+    missing = {r.case: r for r in chosen if store.rollout(r.case) is None}
     with console.status(f"filming {len(chosen)} drives"):
         for outcome in executor([replace(task, keep=True) for task in tasks if task.case in missing]):
-            store.put(outcome)
+            case, first = outcome.result.case, missing[outcome.result.case]
+            if outcome.result.digest != first.digest:
+                where = f"{case.policy} in {case.family}, seed {case.seed}"
+                console.print(f"[yellow]{where}: the same drive went otherwise when driven again[/yellow]")
+            store.put(replace(outcome, result=first))
         clips = []
         for result in chosen:
             rollout = store.rollout(result.case)
-            if rollout is None:  # it crashed this time, which no drive of equal code should
+            if rollout is None:  # it crashed this time
                 continue
             case = result.case
             path = (
