@@ -38,7 +38,7 @@ def measure(name: str, seconds: float, folder: Path) -> tuple[np.ndarray, int]:
     scenario = make_scenario(name, 0, seconds)
     world, policy = World(scenario), RuleExpert()
     scene = build_scene(world.map, scenario.weather, scenario.hour, scenario.region, scenario.seed)
-    observer = Observer(rig(CAMERAS, *SIZE), CpuRenderer(scene).one)
+    observer = Observer(rig(CAMERAS, *SIZE), CpuRenderer(scene))
     driver, state = SafeDriver(policy), world.reset()
     window = observer.begin(state)
     progress = world.guide.progress(float(state.ego.xyz[0]), float(state.ego.xyz[1]), 0.0)

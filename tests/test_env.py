@@ -1,6 +1,7 @@
 """The environment: Gymnasium's own checker, the same drive as the loop, rewards that are metrics, vectors of drives."""
 
 import warnings
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -26,10 +27,11 @@ CAMERAS = (CameraName.FRONT_WIDE.value, CameraName.FRONT_TELE.value)
 def flat_camera(scenario):
     """Senses whose pictures show the speed, so that a test can tell them apart."""
 
-    def render(state, camera):
-        return np.full((camera.height, camera.width, 3), min(int(10 * state.ego.speed_mps), 255), dtype=np.uint8)
+    def render(state, cameras):
+        grey = min(int(10 * state.ego.speed_mps), 255)
+        return [SimpleNamespace(rgb=np.full((c.height, c.width, 3), grey, dtype=np.uint8)) for c in cameras.cameras]
 
-    return Observer(rig(CAMERAS, 32, 18), render)
+    return Observer(rig(CAMERAS, 32, 18), SimpleNamespace(render=render))
 
 
 @pytest.mark.parametrize("observation", ["state", "camera", "both"])

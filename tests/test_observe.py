@@ -1,9 +1,14 @@
 """Observations: frames, history, odometry, camera rates and offsets."""
 
+import itertools
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from cordillera.geometry import quat_from_yaw, quat_of, rotation_of, transform_of, transform_points, yaw_of
+from cordillera.sensors.imaging import NOISY, ImagingConfig
 from cordillera.sensors.observe import Observer, between, rewind
 from cordillera.types import Agents, Camera, EgoState, Rig, Route, WorldState, same
 
@@ -24,12 +29,31 @@ def camera(name, rate_hz=10.0, offset_us=0):
     return Camera(name, "pinhole", 4, 2, 1.5, 0.5, (0.0, 2.0), (0.0, 0.5), np.eye(4), rate_hz, offset_us)
 
 
-def stamp_image(state, cam):
-    """A picture whose first pixel holds the time in tenths of a second, modulo 256, and whose last the agent's x."""
-    image = np.zeros((cam.height, cam.width, 3), dtype=np.uint8)
-    image[0, 0, 0] = (state.t_us // 10_000) % 256
-    image[-1, -1, 0] = np.clip(round(state.agents.xyz[0, 0] * 5), 0, 255)
-    return image
+class Stamps:
+    """A renderer of pictures whose first pixel is the time in 10 ms, modulo 256, and whose last is the agent's x."""
+
+    def __init__(self):
+        self.calls = []
+
+    def render(self, state, cameras):
+        self.calls.append((state.t_us, tuple(cam.name for cam in cameras.cameras)))
+        return [SimpleNamespace(rgb=self.picture(state, cam)) for cam in cameras.cameras]
+
+    def picture(self, state, cam):
+        image = np.full((cam.height, cam.width, 3), 100, dtype=np.uint8)
+        image[0, 0, 0] = (state.t_us // 10_000) % 256
+        image[-1, -1, 0] = np.clip(round(state.agents.xyz[0, 0] * 5), 0, 255)
+        return image
+
+
+def driven(observer, steps):
+    """The observations of a straight drive from time 0."""
+    window = observer.begin(state_at(0, 0.0, 0.0, 0.0, 1.0))
+    out = [observer.observe(window, ROUTE)]
+    for k in range(1, steps):
+        window = observer.push(window, state_at(k * 100_000, 0.1 * k, 0.0, 0.0, 1.0, 30.0 - 0.4 * k))
+        out.append(observer.observe(window, ROUTE))
+    return out
 
 
 def test_first_history_is_the_past_at_constant_velocity():
@@ -74,7 +98,7 @@ def test_odometry_starts_at_the_origin_and_keeps_the_motion():
 
 def test_cameras_keep_their_own_rates_and_offsets():
     cameras = (camera("ten"), camera("late", 10.0, 30_000), camera("fast", 30.0), camera("slow", 5.0))
-    observer = Observer(Rig(cameras), stamp_image)
+    observer = Observer(Rig(cameras), Stamps())
     window = observer.begin(state_at(0, 0.0, 0.0, 0.0, 1.0))
     for k in range(1, 8):
         window = observer.push(window, state_at(k * 100_000, 0.1 * k, 0.0, 0.0, 1.0, 30.0 - 0.4 * k))
@@ -93,7 +117,7 @@ def test_cameras_keep_their_own_rates_and_offsets():
 
 
 def test_frames_before_the_start_show_the_scene_run_backwards():
-    observer = Observer(Rig((camera("ten"),)), stamp_image)
+    observer = Observer(Rig((camera("ten"),)), Stamps())
     observation = observer.observe(observer.begin(state_at(1_000_000, 0.0, 0.0, 0.0, 1.0)), ROUTE)
     assert observation.image_t_us[0].tolist() == [700_000, 800_000, 900_000, 1_000_000]
     assert observation.images[0][:, -1, -1, 0].tolist() == [round((30.0 + 0.4 * k) * 5) for k in (3, 2, 1, 0)]
@@ -113,3 +137,35 @@ def test_between_states_poses_are_interpolated_and_ends_are_exact():
 def test_a_rig_without_a_renderer_is_refused():
     with pytest.raises(ValueError, match="renderer"):
         Observer(Rig((camera("ten"),)))
+
+
+def test_cameras_that_expose_together_are_drawn_together():
+    renderer = Stamps()
+    driven(Observer(Rig((camera("a"), camera("b", 10.0, 30_000), camera("c"))), renderer), 3)
+    assert renderer.calls[-4:] == [(30_000, ("b",)), (100_000, ("a", "c")), (130_000, ("b",)), (200_000, ("a", "c"))]
+
+
+def test_a_dropped_frame_leaves_the_older_one_with_its_older_time():
+    observer = Observer(Rig((camera("a"), camera("b"))), Stamps(), ImagingConfig(drop_rate=0.4, seed=3))
+    seen = driven(observer, 200)
+    lost = 0
+    for before, now in itertools.pairwise(seen[20:]):
+        for c in range(2):
+            images, stamps = now.images[c], now.image_t_us[c]
+            assert (images[:, 0, 0, 0] == stamps // 10_000 % 256).all()  # a picture keeps the time it was taken
+            assert (stamps <= now.t_us - 100_000 * np.arange(3, -1, -1)).all()
+            assert stamps[-1] in (now.t_us, before.image_t_us[c][-1])
+            lost += stamps[-1] != now.t_us
+    assert 0.3 < lost / 358 < 0.5
+    assert any((x.image_t_us[0] != x.image_t_us[1]).any() for x in seen)  # each camera loses its own
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
+    runs = [
+        driven(Observer(Rig((camera("a"), camera("b"))), Stamps(), replace(NOISY, drop_rate=0.1, seed=seed)), 40)
+        for seed in (5, 5, 6)
+    ]
+    assert all(same(a, b) for a, b in zip(runs[0], runs[1], strict=True))
+    assert not same(runs[0][-1].images, runs[2][-1].images)
+    assert not np.array_equal(runs[0][-1].images[0], runs[0][-1].images[1])  # noise differs between cameras
+    assert not np.array_equal(runs[0][-1].images[0][-1, 1, 1], runs[0][-1].images[0][-2, 1, 1])  # and between frames

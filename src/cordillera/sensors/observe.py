@@ -5,11 +5,10 @@ A window is a frozen value that the loop carries from step to step; the observer
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cordillera.geometry import (
     invert,
@@ -21,6 +20,7 @@ from cordillera.geometry import (
     transform_points,
     wrap_angle,
 )
+from cordillera.sensors.imaging import Image, ImagingConfig, develop, dropped, first_ev, metered
 from cordillera.types import (
     Camera,
     EgoState,
@@ -35,12 +35,12 @@ from cordillera.types import (
     WorldState,
 )
 
+if TYPE_CHECKING:  # a drive without cameras loads no renderer
+    from cordillera.sensors.render import Renderer
+
 HISTORY = 16  # ego poses, 0.1 s apart, the last one now
 FRAMES = 4  # camera frames, 0.1 s apart, the last one now or as late as the camera gave one
 TICK_US = 100_000
-
-Image = NDArray[np.uint8]
-Render = Callable[[WorldState, Camera], Image]  # the scene at a moment, as one camera sees it: (H, W, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,19 +51,25 @@ class Window:
     t_us: Int  # (16,)
     xyz_world: Float  # (16, 3)
     quat_world: Float  # (16, 4)
-    frames: tuple[tuple[tuple[int, Image], ...], ...]  # per camera, oldest first
+    frames: tuple[tuple[tuple[int, Image], ...], ...]  # per camera, oldest first, with their times
+    ev: Float  # (C,) exposure of each camera's next frame, in stops
     tf_local_world: Float  # (4, 4) local: the first pose of the drive
 
 
 @dataclass(frozen=True, eq=False)
 class Observer:
-    """The senses of a vehicle: its rig and the renderer of its cameras; without either, odometry and route alone."""
+    """The senses of a vehicle: its rig and the renderer of its cameras; without either, odometry and route alone.
+
+    Cameras that expose at the same instant are drawn together. A frame that is dropped leaves the older one, with its
+    older time, in the observation.
+    """
 
     rig: Rig | None = None
-    render: Render | None = None
+    renderer: Renderer | None = None
+    imaging: ImagingConfig = field(default_factory=ImagingConfig)
 
     def __post_init__(self) -> None:
-        if (self.rig is None) != (self.render is None):
+        if (self.rig is None) != (self.renderer is None):
             raise ValueError("an observer needs a rig and a renderer, or neither of them")
 
     @property
@@ -80,23 +86,23 @@ class Observer:
             np.stack([s.ego.xyz for s in past]),
             np.stack([s.ego.quat_xyzw for s in past]),
             tuple(() for _ in self.cameras),
+            np.full(len(self.cameras), first_ev(self.imaging)),
             local,
         )
-        frames = window.frames
         for before, after in zip(past[-FRAMES - 1 : -1], past[-FRAMES:], strict=True):
-            frames = self._frames(frames, before, after)
-        return replace(window, frames=frames)
+            window = self._exposed(window, before, after)
+        return window
 
     def push(self, window: Window, state: WorldState) -> Window:
         """A window and the state one step later -> the window moved on, with what the cameras took in between."""
-        return Window(
-            state,
-            np.append(window.t_us[1:], state.t_us),
-            np.vstack([window.xyz_world[1:], state.ego.xyz]),
-            np.vstack([window.quat_world[1:], state.ego.quat_xyzw]),
-            self._frames(window.frames, window.state, state),
-            window.tf_local_world,
+        moved = replace(
+            window,
+            state=state,
+            t_us=np.append(window.t_us[1:], state.t_us),
+            xyz_world=np.vstack([window.xyz_world[1:], state.ego.xyz]),
+            quat_world=np.vstack([window.quat_world[1:], state.ego.quat_xyzw]),
         )
+        return self._exposed(moved, window.state, state)
 
     def observe(
         self, window: Window, route: Route, road_map: RoadMap | None = None, whole: Route | None = None
@@ -122,24 +128,27 @@ class Observer:
             truth=Truth(window.state, road_map, whole or route) if road_map is not None else None,
         )
 
-    def _frames(
-        self, frames: tuple[tuple[tuple[int, Image], ...], ...], before: WorldState, after: WorldState
-    ) -> tuple[tuple[tuple[int, Image], ...], ...]:
-        """Append what each camera takes in (before, after], and drop what no later observation can need."""
-        if self.render is None:
-            return frames
-        out = []
-        for camera, taken in zip(self.cameras, frames, strict=True):
-            new = [
-                (stamp, self.render(between(before, after, stamp), camera))
-                for stamp in _stamps(camera, before.t_us, after.t_us)
-            ]
-            oldest = after.t_us - (FRAMES - 1) * TICK_US
-            kept = [*taken, *new]
-            while len(kept) > FRAMES and kept[1][0] <= oldest:
-                kept.pop(0)
-            out.append(tuple(kept))
-        return tuple(out)
+    def _exposed(self, window: Window, before: WorldState, after: WorldState) -> Window:
+        """Append what the cameras take in (before, after], and drop what no later observation can need."""
+        if self.rig is None or self.renderer is None:
+            return window
+        due: dict[int, list[int]] = {}
+        for c, camera in enumerate(self.cameras):
+            for stamp in _stamps(camera, before.t_us, after.t_us):
+                if not (window.frames[c] and dropped(self.imaging, camera, stamp)):  # the first always arrives
+                    due.setdefault(stamp, []).append(c)
+        frames, ev = list(window.frames), window.ev.copy()
+        for stamp, which in sorted(due.items()):
+            shots = self.renderer.render(between(before, after, stamp), replace(self.rig, cameras=self._some(which)))
+            for c, shot in zip(which, shots, strict=True):
+                camera = self.cameras[c]
+                frames[c] = (*frames[c], (stamp, develop(self.imaging, camera, stamp, shot.rgb, float(ev[c]))))
+                ev[c] = metered(self.imaging, shot.rgb, float(ev[c]), 1.0 / camera.rate_hz)
+        oldest = after.t_us - (FRAMES - 1) * TICK_US
+        return replace(window, frames=tuple(_needed(taken, oldest) for taken in frames), ev=ev)
+
+    def _some(self, which: list[int]) -> tuple[Camera, ...]:
+        return tuple(self.cameras[c] for c in which)
 
     def _pick(self, frames: tuple[tuple[int, Image], ...], now_us: int) -> tuple[Image, Int]:
         """The frames of one camera -> the latest at each of the last four ticks (T, H, W, 3), with their times."""
@@ -148,6 +157,12 @@ class Observer:
             due = now_us - (FRAMES - 1 - k) * TICK_US
             chosen.append(next((f for f in reversed(frames) if f[0] <= due), frames[0]))
         return np.stack([image for _, image in chosen]), np.array([stamp for stamp, _ in chosen], dtype=np.int64)
+
+
+def _needed(taken: tuple[tuple[int, Image], ...], oldest_us: int) -> tuple[tuple[int, Image], ...]:
+    """The frames of one camera -> without those that are older than the latest at the oldest tick in use."""
+    first = max((k for k, (stamp, _) in enumerate(taken) if stamp <= oldest_us), default=0)
+    return taken[first:]
 
 
 def _stamps(camera: Camera, after_us: int, until_us: int) -> list[int]:
