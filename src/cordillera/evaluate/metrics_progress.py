@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numba import njit
@@ -81,14 +82,20 @@ def possible_m(rollout: Rollout, road_map: RoadMap) -> float:
     return float(free_drive(road)[-1])
 
 
-def free_drive(road: RoadTrack) -> Float:
-    """A drive's track -> the free driver's progress (N,) in m from its start."""
-    grid, cap = _speed_caps(road)
-    lines, closed = route_lines(road)
-    obstacles = _obstacles(road, lines, closed)
-    start = float(road.progress[0])
+def free_drive(road: RoadTrack, first: int = 0, last: int | None = None) -> Float:
+    """A drive's track -> the free driver's progress (M,) in m from where the ego was at state `first`, up to `last`."""
+    inputs = _INPUTS.get(road)
+    if inputs is None:
+        lines, closed = route_lines(road)
+        inputs = _INPUTS[road] = (*_speed_caps(road), lines, closed, _obstacles(road, lines, closed))
+    grid, cap, lines, closed, obstacles = inputs
+    span = slice(first, len(closed) if last is None else last + 1)
+    start, speed = float(road.progress[first]), max(float(road.track.speed[first]), 0.0)
     front = 0.5 * road.track.length_m + road.track.rear_m
-    return _drive(grid, cap, lines, closed, obstacles, start, max(float(road.track.speed[0]), 0.0), front)
+    return _drive(grid, cap, lines, closed[span], obstacles[span], start, speed, front)
+
+
+_INPUTS: WeakKeyDictionary[RoadTrack, tuple[Float, Float, Float, Float, Float]] = WeakKeyDictionary()
 
 
 def _speed_caps(road: RoadTrack) -> tuple[Float, Float]:
