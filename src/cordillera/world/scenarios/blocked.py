@@ -45,9 +45,9 @@ def fallen_tree(d: Draw) -> Scenario:
     at = place.at_m + d.uniform("tree_m", 75.0, 105.0)
     low = stage.edge_m(at)
     reach = d.uniform("reach", 2.4, 3.3)  # into the road
-    long = reach + 4.0
+    long = reach + 2.6
     size = (long, d.uniform("thick", 0.9, 1.5), 1.3)
-    stage.put(AgentKind.FALLEN_TREE, at, low - 4.0 + 0.5 * long, d.uniform("turn", 70.0, 110.0), size)
+    stage.put(AgentKind.FALLEN_TREE, at, low - 2.6 + 0.5 * long, d.uniform("turn", 70.0, 110.0), size)
     oncoming(stage, d, at, d.uniform("meet_s", -1.0, 1.0))
     return stage.scenario(vehicles=2, people=0, clear_oncoming=True)
 
