@@ -324,6 +324,11 @@ def after(seconds: float) -> Trigger:
     return Trigger(When.AFTER, seconds)
 
 
+def stood(seconds: float) -> Trigger:
+    """When the agent has stood for so long in the phase before."""
+    return Trigger(When.STOOD, seconds)
+
+
 def child(height_m: float = 1.15) -> tuple[float, float, float]:
     """Height -> the size of a child."""
     return 0.4, 0.45, height_m
