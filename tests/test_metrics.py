@@ -78,6 +78,27 @@ def test_a_stop_may_be_made_with_the_bumper_just_over_the_line():
         assert metrics.stop_signs(drive(s, speed, signals=[0] * 100), signalled(SignalKind.STOP)).value == run
 
 
+def test_lines_of_one_signal_in_a_row_are_one():
+    """A sign with two lines 5 m apart asks for one stand; a light that turns red between its lines is not run."""
+
+    def two(kind):
+        road = signalled(kind)
+        (line,), (signal,) = road.stop_lines, road.signals
+        step = ROAD.lanes[LANE].center_xyz[-1] - ROAD.lanes[LANE].center_xyz[0]
+        further = dataclasses.replace(line, id="m", xyz=line.xyz + 5.0 * step / np.linalg.norm(step))
+        return dataclasses.replace(
+            road, stop_lines=(line, further), signals=(dataclasses.replace(signal, stop_lines=(0, 1)),)
+        )
+
+    s = np.concatenate([np.linspace(20.0, 55.0, 36), np.full(10, 55.0), np.linspace(55.2, 76.0, 54)])
+    stood = np.r_[np.full(36, 5.0), np.zeros(10), np.full(54, 5.0)]
+    assert metrics.stop_signs(drive(s, stood, signals=[0] * 100), two(SignalKind.STOP)).value == 0
+    assert metrics.stop_signs(drive(s, np.full(100, 5.0), signals=[0] * 100), two(SignalKind.STOP)).value == 1
+    turns = [int(LightState.GREEN if k < 39 else LightState.RED) for k in range(51)]
+    assert metrics.red_lights(steady(signals=turns), two(SignalKind.TRAFFIC_LIGHT)).value == 0
+    assert metrics.red_lights(steady(signals=[int(LightState.RED)] * 51), two(SignalKind.TRAFFIC_LIGHT)).value == 1
+
+
 def test_a_light_meant_for_another_branch_holds_nobody_else():
     """Only what comes after the line counts: a route may have used the branch that a light is meant for before."""
     road = build_road("built:four_way")

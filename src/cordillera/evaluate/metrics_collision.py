@@ -22,7 +22,16 @@ from cordillera.evaluate.metrics_avoid import avoidable
 from cordillera.evaluate.metrics_priority import THINGS_FROM, Right, right_of_way
 from cordillera.evaluate.metrics_rules import route_lines
 from cordillera.evaluate.metrics_safety import soonest
-from cordillera.evaluate.metrics_track import DT_S, RoadTrack, Track, box_gap, result, road_track, track_of
+from cordillera.evaluate.metrics_track import (
+    DT_S,
+    RoadTrack,
+    Track,
+    box_gap,
+    once_a_drive,
+    result,
+    road_track,
+    track_of,
+)
 from cordillera.geometry import wrap_angle
 from cordillera.types import Gesture, MetricResult, RoadMap, Rollout
 
@@ -50,6 +59,7 @@ class Contact:
     at_fault: bool  # the ego
 
 
+@once_a_drive
 def contacts(rollout: Rollout, road_map: RoadMap) -> tuple[Contact, ...]:
     """A rollout and its map -> its contacts by time, then id; every agent once."""
     track = track_of(rollout)

@@ -25,7 +25,7 @@ def motion(rollout: Rollout) -> dict[str, Float]:
 
 
 def kinematics_of(speed: Float, accel: Float, yaw: Float) -> dict[str, Float]:
-    """Speed, acceleration along the heading and unwrapped yaw (N,), 0.1 s apart -> what comfort is judged by."""
+    """Speed, acceleration along the heading and unwrapped yaw (..., N), 0.1 s apart -> what comfort is judged by."""
     rate = slope(yaw)
     side = speed * rate
     along_jerk, side_jerk = slope(accel), slope(side)
@@ -40,8 +40,8 @@ def kinematics_of(speed: Float, accel: Float, yaw: Float) -> dict[str, Float]:
 
 
 def slope(values: Float) -> Float:
-    """Values (N,) 0.1 s apart -> their time derivative (N,)."""
-    return np.gradient(values, DT_S) if len(values) > 1 else np.zeros(len(values))
+    """Values (..., N) 0.1 s apart -> their time derivative (..., N)."""
+    return np.gradient(values, DT_S, axis=-1) if values.shape[-1] > 1 else np.zeros(values.shape)
 
 
 def comfortable(m: dict[str, Float]) -> Bool:

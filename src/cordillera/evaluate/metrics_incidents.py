@@ -16,7 +16,7 @@ from cordillera.evaluate.metrics_progress import distance
 from cordillera.evaluate.metrics_road import wrong_way_stretches
 from cordillera.evaluate.metrics_rules import gestures_ignored, red_passages, stop_passages
 from cordillera.evaluate.metrics_safety import ego_hit_by
-from cordillera.evaluate.metrics_track import DT_S, result, road_track, stretches, track_of
+from cordillera.evaluate.metrics_track import DT_S, once_a_drive, result, road_track, stretches, track_of
 from cordillera.types import AgentKind, MetricResult, RoadMap, Rollout
 
 HARD_BRAKE_MPS2 = 4.0
@@ -31,6 +31,7 @@ def hard_brakes_caused(rollout: Rollout, road_map: RoadMap) -> MetricResult:
     return result("others made to brake hard", len(braked_for_ego(rollout, road_map)), "", "lower")
 
 
+@once_a_drive
 def braked_for_ego(rollout: Rollout, road_map: RoadMap) -> list[tuple[int, int]]:
     """A rollout and its map -> (id, state) of each agent that had to brake hard for an ego without right of way.
 

@@ -35,8 +35,7 @@ def displacements(candidates: Float, future: Float) -> Float:
 
 def min_ade_whole(candidates: Float, future: Float, steps: int) -> float:
     """Samples (K, T, 2), truth (T, 2) -> mean error over `steps` of the sample that is best over all T."""
-    error = displacements(candidates, future)
-    return float(error[int(np.argmin(error.mean(axis=1))), :steps].mean())
+    return float(_best(displacements(candidates, future))[:steps].mean())
 
 
 def min_ade_each(candidates: Float, future: Float, steps: int) -> float:
@@ -46,13 +45,17 @@ def min_ade_each(candidates: Float, future: Float, steps: int) -> float:
 
 def min_fde_whole(candidates: Float, future: Float, steps: int) -> float:
     """Samples (K, T, 2), truth (T, 2) -> error at step `steps` of the sample whose mean error over all T is least."""
-    error = displacements(candidates, future)
-    return float(error[int(np.argmin(error.mean(axis=1))), steps - 1])
+    return float(_best(displacements(candidates, future))[steps - 1])
 
 
 def min_fde_each(candidates: Float, future: Float, steps: int) -> float:
     """Samples (K, T, 2), truth (T, 2) -> the least error at step `steps`."""
     return float(displacements(candidates, future)[:, steps - 1].min())
+
+
+def _best(error: Float) -> Float:
+    """Distances (K, T) -> those of the sample with the least mean (T,)."""
+    return error[int(np.argmin(error.mean(axis=1)))]
 
 
 def plan_errors(rollout: Rollout, reference: Trajectory | None = None) -> tuple[MetricResult, ...]:
@@ -89,14 +92,16 @@ def _errors(rollout: Rollout, reference: Trajectory | None) -> list[tuple[float,
         gap, c, s = future - (x, y), math.cos(yaw), math.sin(yaw)
         rig = np.column_stack([gap[:, 0] * c + gap[:, 1] * s, gap[:, 1] * c - gap[:, 0] * s])
         samples = np.array([plan.xyz[:PLAN_STEPS, :2] for plan in plans])
+        error = displacements(samples, rig)
+        best = _best(error)
         out.append(
             (
-                min_ade_whole(samples, rig, HORIZON_STEPS),
-                min_ade_each(samples, rig, HORIZON_STEPS),
-                min_fde_whole(samples, rig, HORIZON_STEPS),
-                min_fde_each(samples, rig, HORIZON_STEPS),
-                min_ade_each(samples, rig, PLAN_STEPS),
-                min_fde_each(samples, rig, PLAN_STEPS),
+                best[:HORIZON_STEPS].mean(),
+                error[:, :HORIZON_STEPS].mean(axis=1).min(),
+                best[HORIZON_STEPS - 1],
+                error[:, HORIZON_STEPS - 1].min(),
+                best.mean(),
+                error[:, -1].min(),
             )
         )
     return out
@@ -109,24 +114,22 @@ def steady_plans(rollout: Rollout) -> Bool:
     """A rollout -> mask over pairs of plans 0.5 s apart: whether where they overlap they agree within NAVSIM's bounds.
 
     Compared are root mean squares over the overlap of the differences in acceleration (0.7 m/s2), jerk (0.5 m/s3),
-    yaw rate (0.1 rad/s) and yaw acceleration (0.1 rad/s2).
+    yaw rate (0.1 rad/s) and yaw acceleration (0.1 rad/s2). Plans of unequal length are cut to the shortest.
     """
-    plans = [_profile(step.output.decision.trajectory) for step in rollout.steps]
-    out = []
-    for first, second in zip(plans[:-APART_STEPS], plans[APART_STEPS:], strict=True):
-        count = min(len(first["accel"]) - APART_STEPS, len(second["accel"]))
-        fine = count > 0
-        for name, bound in EXTENDED:
-            difference = first[name][APART_STEPS : APART_STEPS + count] - second[name][:count]
-            fine = fine and float(np.sqrt(np.mean(difference**2))) <= bound
-        out.append(fine)
-    return np.array(out, dtype=np.bool_)
+    plans = [step.output.decision.trajectory for step in rollout.steps]
+    length = min((len(plan.xyz) for plan in plans), default=0)
+    if len(plans) <= APART_STEPS or length <= APART_STEPS:
+        return np.zeros(max(len(plans) - APART_STEPS, 0), dtype=np.bool_)
+    found = _profiles(np.array([p.xyz[:length, :2] for p in plans]), np.array([p.quat_xyzw[:length] for p in plans]))
+    fine = np.ones(len(plans) - APART_STEPS, dtype=np.bool_)
+    for name, bound in EXTENDED:
+        difference = found[name][:-APART_STEPS, APART_STEPS:] - found[name][APART_STEPS:, :-APART_STEPS]
+        fine &= np.sqrt(np.mean(difference**2, axis=1)) <= bound
+    return fine
 
 
-def _profile(plan: Trajectory) -> dict[str, Float]:
-    """A plan at 10 Hz -> acceleration, jerk, yaw rate and yaw acceleration along it."""
-    xy = np.concatenate([np.zeros((1, 2)), plan.xyz[:, :2]])
-    speed = np.hypot(*np.diff(xy, axis=0).T) / DT_S
-    yaw = np.unwrap(yaw_of(plan.quat_xyzw))
-    found = kinematics_of(speed, slope(speed), yaw)
-    return {name: found[name] for name in ("accel", "jerk", "yaw rate", "yaw accel")}
+def _profiles(xy_rig: Float, quat_xyzw: Float) -> dict[str, Float]:
+    """Plans at 10 Hz, (P, L, 2) and (P, L, 4) -> acceleration, jerk, yaw rate and yaw acceleration (P, L)."""
+    steps = np.diff(xy_rig, axis=1, prepend=0.0)
+    speed = np.hypot(steps[:, :, 0], steps[:, :, 1]) / DT_S
+    return kinematics_of(speed, slope(speed), np.unwrap(yaw_of(quat_xyzw), axis=1))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from cordillera.evaluate.metrics_track import DT_S, RoadTrack, result, road_track, stretches
+from cordillera.evaluate.metrics_track import DT_S, RoadTrack, once_a_drive, result, road_track, stretches
 from cordillera.geometry import wrap_angle
 from cordillera.types import Bool, MetricResult, RoadMap, Rollout
 from cordillera.world.world import LEVEL_M
@@ -31,6 +32,16 @@ def against_traffic(road: RoadTrack) -> Bool:
 
     Angles are compared as differences wrapped to half a turn.
     """
+    if road not in _AGAINST:
+        _AGAINST[road] = _against(road)
+    return _AGAINST[road]
+
+
+_AGAINST: WeakKeyDictionary[RoadTrack, Bool] = WeakKeyDictionary()
+
+
+def _against(road: RoadTrack) -> Bool:
+    """As `against_traffic`, computed."""
     roads, track = road.roads, road.track
     out = np.zeros(len(track.x), dtype=np.bool_)
     for k in np.flatnonzero(~_on_route(road)).tolist():
@@ -63,6 +74,7 @@ def passing(road: RoadTrack) -> Bool:
     return np.any(near & (np.abs(road.agents[:, :, 1]) < reach) & (np.abs(track.pace) < slow), axis=1)
 
 
+@once_a_drive
 def wrong_way_stretches(rollout: Rollout, road_map: RoadMap) -> list[tuple[int, int]]:
     """A rollout and its map -> index ranges of driving against traffic for 5 m or more without anything to pass."""
     road = road_track(rollout, road_map)

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cordillera.evaluate.metrics_track import DT_S, RoadTrack, Track, project_all, result, road_track, track_of
+from cordillera.evaluate.metrics_track import (
+    DT_S,
+    RoadTrack,
+    Track,
+    once_a_drive,
+    project_all,
+    result,
+    road_track,
+    track_of,
+)
 from cordillera.geometry import arc_length
 from cordillera.types import AgentKind, Float, Gesture, LightState, MetricResult, RoadMap, Rollout, SignalKind
 from cordillera.world.roads import Regulation
@@ -17,6 +26,7 @@ SIGN_REACH_M = 3.5  # a stop counts this far before the line
 SIGN_PAST_M = 1.0  # and with the bumper this far over it
 SIGN_SPEED_MPS = 0.3  # and this slow
 SIGN_LOOK_S = 30.0  # back from the crossing
+ROW_M = 15.0  # apart at most, lines of one signal are one
 AHEAD_LANES = 8  # of the route, on which the lane that a rule is meant for may come
 BESIDE_M = 2.0  # a line holds this far to a side on which no lane runs the same way
 GESTURE_M, BESIDE_GESTURE_M, GESTURE_S = 45.0, 12.0, 2.0
@@ -42,17 +52,34 @@ def red_lights(rollout: Rollout, road_map: RoadMap) -> MetricResult:
     return result("red lights run", len(red_passages(rollout, road_map)), "", "lower")
 
 
+@once_a_drive
 def red_passages(rollout: Rollout, road_map: RoadMap) -> list[int]:
-    """A rollout and its map -> the states before which a red light's line lay, one for each light run."""
+    """A rollout and its map -> the states before which a red light's line lay, one for each light run.
+
+    Where a light has several lines in a row the first one counts.
+    """
     road = road_track(rollout, road_map)
-    signals = road.track.signals
     run = set()
-    for passage in passages(road, SignalKind.TRAFFIC_LIGHT):
-        shown = signals[passage.k, passage.rule.signal]
-        stood = shown == LightState.FLASHING_RED and _stood(road.track, passage)
-        if shown in RED and not stood and not shown_to_ego(road.track, passage.k, Gesture.GO):
-            run.add((passage.rule.signal, passage.k))
-    return sorted({k for _, k in run})
+    for group in _in_a_row(road, SignalKind.TRAFFIC_LIGHT):
+        first = group[0]
+        shown = road.track.signals[first.k, first.rule.signal]
+        stood = shown == LightState.FLASHING_RED and any(_stood(road.track, passage) for passage in group)
+        if shown in RED and not stood and not shown_to_ego(road.track, first.k, Gesture.GO):
+            run.add(first.k)
+    return sorted(run)
+
+
+def _in_a_row(road: RoadTrack, kind: SignalKind) -> list[list[Passage]]:
+    """The passages of a kind, those of one signal within 15 m of each other together, in order."""
+    out: list[list[Passage]] = []
+    for passage in sorted(passages(road, kind), key=lambda passage: (passage.rule.signal, passage.k)):
+        last = out[-1][-1] if out else None
+        near = last is not None and road.progress[passage.k] - road.progress[last.k] < ROW_M
+        if last is not None and near and last.rule.signal == passage.rule.signal:
+            out[-1].append(passage)
+        else:
+            out.append([passage])
+    return out
 
 
 def stop_signs(rollout: Rollout, road_map: RoadMap) -> MetricResult:
@@ -60,19 +87,24 @@ def stop_signs(rollout: Rollout, road_map: RoadMap) -> MetricResult:
     return result("stop signs run", len(stop_passages(rollout, road_map)), "", "lower")
 
 
+@once_a_drive
 def stop_passages(rollout: Rollout, road_map: RoadMap) -> list[int]:
-    """A rollout and its map -> the states before which the line of a stop sign lay, one for each sign run."""
+    """A rollout and its map -> the states before which the line of a stop sign lay, one for each sign run.
+
+    Where a sign has several lines in a row, a stand at one of them is enough.
+    """
     road = road_track(rollout, road_map)
     run = set()
-    for passage in passages(road, SignalKind.STOP):
+    for group in _in_a_row(road, SignalKind.STOP):
+        k = group[0].k
         lit = any(
-            other.kind is SignalKind.TRAFFIC_LIGHT and road.track.signals[passage.k, other.signal] in WORKING
-            for other in road.roads.regulations(passage.rule.lane)
+            other.kind is SignalKind.TRAFFIC_LIGHT and road.track.signals[k, other.signal] in WORKING
+            for other in road.roads.regulations(group[0].rule.lane)
         )
-        waved = shown_to_ego(road.track, passage.k, Gesture.GO)
-        if not lit and not waved and not _stood(road.track, passage):
-            run.add((passage.rule.signal, passage.k))
-    return sorted({k for _, k in run})
+        waved = shown_to_ego(road.track, k, Gesture.GO)
+        if not lit and not waved and not any(_stood(road.track, passage) for passage in group):
+            run.add(k)
+    return sorted(run)
 
 
 def shown_to_ego(track: Track, k: int, gesture: Gesture) -> list[int]:
@@ -84,6 +116,7 @@ def shown_to_ego(track: Track, k: int, gesture: Gesture) -> list[int]:
     return np.flatnonzero(track.there[k] & (track.shows[k] == gesture) & near & faces).tolist()
 
 
+@once_a_drive
 def gestures_ignored(rollout: Rollout, road_map: RoadMap) -> MetricResult:
     """How many of those who told the ego to stop it passed, or whose junction it entered: officer, flagger, school bus.
 

@@ -22,7 +22,7 @@ from cordillera.evaluate.metrics_progress import free_drive, possible_m, route_c
 from cordillera.evaluate.metrics_road import against_traffic, off_road
 from cordillera.evaluate.metrics_rules import overspeed, red_passages, stop_passages
 from cordillera.evaluate.metrics_safety import each_soonest
-from cordillera.evaluate.metrics_track import DT_S, RoadTrack, result, road_track, stretches
+from cordillera.evaluate.metrics_track import DT_S, RoadTrack, once_a_drive, result, road_track, stretches
 from cordillera.types import AgentKind, Bool, Float, MetricResult, RoadMap, Rollout
 
 TRIVIAL_M = 5.0  # a reference that goes no farther counts as full progress
@@ -142,6 +142,7 @@ def epdm_score(rollout: Rollout, road_map: RoadMap) -> MetricResult:
     return result("NAVSIM EPDMS", float(np.mean(scores)) if scores else math.nan, "", "higher")
 
 
+@once_a_drive
 def _windows(rollout: Rollout, road_map: RoadMap) -> list[dict[str, float]]:
     """Each 4 s window of a drive -> its NAVSIM measures by name."""
     road = road_track(rollout, road_map)

@@ -6,9 +6,10 @@ All metrics read these; they are made once a rollout and kept while it lives.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -20,6 +21,7 @@ from cordillera.world.guide import Guide
 from cordillera.world.roads import Roads, compile_map
 from cordillera.world.world import LEVEL_M
 
+T = TypeVar("T")
 DT_S = 0.1
 OFF_ROAD_M = 0.3  # a corner this far out counts
 EDGE_M = 0.2
@@ -40,6 +42,20 @@ def stretches(mask: Bool) -> list[tuple[int, int]]:
     """A mask over time (N,) -> the half-open index ranges in which it holds without a break."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int64)))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def once_a_drive(compute: Callable[[Rollout, RoadMap], T]) -> Callable[[Rollout, RoadMap], T]:
+    """A pure function of a rollout and its map -> the same, computed on the first call for each pair only."""
+    kept: WeakKeyDictionary[RoadTrack, T] = WeakKeyDictionary()
+
+    @wraps(compute)
+    def recall(rollout: Rollout, road_map: RoadMap) -> T:
+        road = road_track(rollout, road_map)
+        if road not in kept:
+            kept[road] = compute(rollout, road_map)
+        return kept[road]
+
+    return recall
 
 
 # ------------------------------------------------------------------- who moves
