@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cordillera.types import AgentKind, Heed, LightState, Phase, Scenario, Trigger, When
+from cordillera.types import AgentKind, LightState, Phase, Scenario, Trigger, When
 from cordillera.world.scenarios.cast import FIRST_ID, SIZE, Stage, due, stage_at
 from cordillera.world.scenarios.draw import Draw
 from cordillera.world.scenarios.family import family
