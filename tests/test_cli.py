@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,16 +10,20 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cordillera.cli import main, parser
 from cordillera.data.rollouts import read_rollout
 from cordillera.data.video import read_frames
+from cordillera.types import CameraName
 
 
 def test_a_drive_leaves_a_rollout_a_video_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder = tmp_path / "out"
-    status = main(["drive", "--map", "built:curve", "--duration", "2", "--time", "dusk", "--output", str(folder)])
+    command = ["drive", "--map", "built:curve", "--duration", "2", "--time", "dusk", "--size", "96x54"]
+    status = main([*command, "--output", str(folder)])
     assert status == 0
     assert sorted(p.name for p in folder.iterdir()) == ["drive.mp4", "index.html", "rollout.npz"]
     rollout = read_rollout(folder / "rollout.npz")
@@ -33,7 +38,8 @@ def test_a_drive_leaves_a_rollout_a_video_and_a_page(tmp_path: Path, capsys: pyt
     [
         (["--policy", "expret"], "did you mean 'expert'?"),
         (["--weather", "fogg"], "did you mean 'fog'?"),
-        (["--cameras", "front_wide"], "did you mean 'front_wide_120fov'?"),
+        (["--cameras", "front-wid"], "did you mean 'front-wide'?"),
+        (["--size", "480"], "WIDTHxHEIGHT"),
         (["--time", "noonish"], "write 14:30"),
         (["--time", "24:00"], "write 14:30"),
         (["--duration", "0"], "from 1 to 3600"),
@@ -72,6 +78,7 @@ def test_maps_are_listed_and_described(capsys: pytest.CaptureFixture[str]):
 def test_ctrl_c_leaves_a_valid_shorter_result(tmp_path: Path):
     folder = tmp_path / "out"
     command = [sys.executable, "-m", "cordillera", "drive", "--map", "built:curve", "--duration", "600"]
+    command += ["--cameras", "none"]
     process = subprocess.Popen([*command, "--output", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     part = folder / ".drive.mp4.part"
     deadline = time.monotonic() + 240.0
@@ -86,3 +93,34 @@ def test_ctrl_c_leaves_a_valid_shorter_result(tmp_path: Path):
     assert len(list(read_frames(folder / "drive.mp4"))) == len(rollout.steps)
     assert sorted(p.name for p in folder.iterdir()) == ["drive.mp4", "index.html", "rollout.npz"]
     assert b"interrupted" in out
+
+
+def test_cameras_have_short_names():
+    def given(word: str) -> tuple[str, ...]:
+        return parser().parse_args(["drive", "--cameras", word]).cameras
+
+    assert given("rear-tele,front-wide") == ("camera_rear_tele_30fov", "camera_front_wide_120fov")
+    assert given("camera_front_tele_30fov") == ("camera_front_tele_30fov",)
+    assert given("none") == () and sorted(given("all")) == sorted(name.value for name in CameraName)
+
+
+def test_stills_come_with_classes_instances_depth_and_an_account(tmp_path: Path):
+    command = ["render", "--map", "built:four_way", "--seed", "3", "--size", "160x90", "--weather", "fog"]
+    assert main([*command, "--cameras", "front-tele", "--at", "0.5", "--output", str(tmp_path)]) == 0
+    told = json.loads((tmp_path / "stills.json").read_text())
+    (camera,) = told["cameras"]
+    assert (camera["name"], camera["width"], told["weather"], told["t_us"]) == (
+        "camera_front_tele_30fov", 160, "fog", 500_000,
+    )  # fmt: skip
+    colour, classes, instance = (
+        np.asarray(Image.open(tmp_path / f"{camera['name']}{kind}.png")) for kind in ("", ".semantic", ".instance")
+    )
+    depth = np.load(tmp_path / f"{camera['name']}.depth.npz")["depth"]
+    assert colour.shape == (90, 160, 3) and depth.shape == classes.shape == instance.shape == (90, 160)
+    assert (np.isinf(depth) == (classes == told["classes"]["sky"]["code"])).mean() > 0.99
+    assert told["things"] and all(
+        (instance == thing["instance"]).sum() == view["pixels"]
+        for thing in told["things"]
+        for view in thing["cameras"].values()
+    )
+    assert main(["render", "--cameras", "none"]) == 2

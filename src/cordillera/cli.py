@@ -11,7 +11,8 @@ from pathlib import Path
 
 from cordillera import __version__
 from cordillera.cli_bench import add_bench
-from cordillera.types import CameraName, Weather
+from cordillera.cli_cameras import WORDS, add_render, cameras_of, size_of
+from cordillera.types import Weather
 
 POLICIES = ("expert", "route-follower", "constant-velocity")
 TIMES = {"dawn": 6.5, "morning": 9.0, "noon": 12.0, "afternoon": 15.5, "dusk": 18.5, "night": 23.0}
@@ -71,17 +72,6 @@ def hour_of(word: str) -> float:
     return value
 
 
-def cameras_of(word: str) -> tuple[str, ...]:
-    """ "none" -> no cameras; a camera's name -> an error that says that pictures are not there yet."""
-    if word == "none":
-        return ()
-    known = ("none", *(name.value.removeprefix("camera_") for name in CameraName))
-    for part in word.split(","):
-        if part.removeprefix("camera_") not in known:
-            raise argparse.ArgumentTypeError(nearest(part, known))
-    raise argparse.ArgumentTypeError(f"{word}: this version has no camera renderer yet; drive with --cameras none")
-
-
 def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
     top = argparse.ArgumentParser(
@@ -100,7 +90,8 @@ def parser() -> argparse.ArgumentParser:
     )
     scene_arguments(drive)
     drive.add_argument("--policy", type=one_of(POLICIES), default="expert", help=f"who drives: {', '.join(POLICIES)}")
-    drive.add_argument("--cameras", type=cameras_of, default="none", help="camera names joined by commas, or none")
+    drive.add_argument("--cameras", type=cameras_of, default="front-wide,front-tele", help=f"of {', '.join(WORDS)}")
+    drive.add_argument("--size", type=size_of, default="384x216", help="of a camera's picture, as WIDTHxHEIGHT")
     drive.add_argument("--duration", type=number(1.0, 3600.0, "seconds"), default=40.0, help="longest drive in seconds")
     drive.add_argument(
         "--output",
@@ -110,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     )
     drive.set_defaults(run=run_drive)
 
+    add_render(verbs, scene_arguments, number(0.0, 3600.0, "seconds"))
     add_bench(verbs, cameras_of)
 
     maps = verbs.add_parser(
@@ -138,6 +130,7 @@ def run_drive(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         policy=arguments.policy,
         cameras=arguments.cameras,
+        size=arguments.size,
         weather=Weather(arguments.weather),
         hour=arguments.time,
         duration_s=arguments.duration,

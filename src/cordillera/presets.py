@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -24,7 +25,10 @@ from cordillera.policy.rule import RuleExpert
 from cordillera.runtime.driver import DriverConfig, Policy, SafeDriver
 from cordillera.runtime.track import TrackConfig
 from cordillera.sensors.observe import Observer
-from cordillera.types import MetricResult, Observation, RoadMap, Rollout, Step, Weather
+from cordillera.sensors.render import CpuRenderer, RenderConfig
+from cordillera.sensors.rig import rig
+from cordillera.sensors.scene import build_scene
+from cordillera.types import MetricResult, Observation, RoadMap, Rollout, Scenario, Step, Weather
 from cordillera.viewer.page import write_page
 from cordillera.viewer.record import DriveVideo
 from cordillera.world.maps import bundled_maps, load_map
@@ -48,6 +52,7 @@ class DriveJob:
     seed: int = 0
     policy: str = "expert"
     cameras: tuple[str, ...] = ()
+    size: tuple[int, int] = (384, 216)  # of a camera's picture
     weather: Weather = Weather.CLEAR
     hour: float = 12.0
     duration_s: float = 40.0
@@ -83,6 +88,7 @@ def drive(job: DriveJob, console: Console | None = None) -> DriveResult:
         road_map = load_map(job.map)
         scenario = make_scenario(job.map, job.seed, job.duration_s, job.weather, job.hour)
         world = World(scenario)
+        observer = observer_of(job, scenario, road_map)
         track = TrackConfig(vehicle=VehicleConfig(spec=scenario.vehicle))
         driver = SafeDriver(POLICIES[job.policy](), DriverConfig(track=track))
     job.folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +111,7 @@ def drive(job: DriveJob, console: Console | None = None) -> DriveResult:
             if stop.is_set():
                 raise KeyboardInterrupt
 
-        rollout = roll_out(scenario, world, Observer(), driver, on_step)
+        rollout = roll_out(scenario, world, observer, driver, on_step)
         loop_s = time.perf_counter() - ready
     metrics = all_metrics(rollout, road_map)
     write_rollout(rollout, job.folder / "rollout.npz")
@@ -114,6 +120,15 @@ def drive(job: DriveJob, console: Console | None = None) -> DriveResult:
     result = DriveResult(job.folder, rollout, metrics, page, ready - started, loop_s, total_s)
     tell(result, console)
     return result
+
+
+def observer_of(job: DriveJob, scenario: Scenario, road_map: RoadMap) -> Observer:
+    """A job, its scenario and its map -> the senses: the cameras that it names, or odometry and route alone."""
+    if not job.cameras:
+        return Observer()
+    scene = build_scene(road_map, scenario.weather, scenario.hour, scenario.region, scenario.seed)
+    cameras = rig(job.cameras, *job.size, vehicle=scenario.vehicle)
+    return Observer(cameras, CpuRenderer(scene, RenderConfig(threads=min(len(job.cameras), os.cpu_count() or 1))))
 
 
 @contextmanager
