@@ -25,8 +25,8 @@ from cordillera.sensors.mesh import Color, Mesh, blob, box, disc, loft, make, me
 from cordillera.sensors.scene_arrays import Prototype
 
 ZINC, BARK, SOOT = (0.32, 0.33, 0.34), (0.085, 0.060, 0.042), (0.012, 0.013, 0.014)
-RED, AMBER, GREEN = (1.0, 0.035, 0.02), (1.0, 0.42, 0.015), (0.05, 0.95, 0.42)
-WALKER_RED, WALKER_GREEN = (1.0, 0.05, 0.03), (0.05, 0.95, 0.45)
+# saturated, because bright lamps lose colour in the shoulder of the tone curve
+RED, AMBER, GREEN = (1.0, 0.008, 0.005), (1.0, 0.18, 0.0), (0.02, 0.95, 0.10)
 
 
 def traffic_light(lenses: int, lying: bool, plate: bool) -> Prototype:
@@ -36,7 +36,7 @@ def traffic_light(lenses: int, lying: bool, plate: bool) -> Prototype:
     """
     step = 1.0 / lenses
     materials = (LENS_TOP, LENS_MIDDLE, LENS_BOTTOM) if lenses == 3 else (LENS_TOP, LENS_BOTTOM)
-    colors = (RED, AMBER, GREEN) if lenses == 3 else (WALKER_RED, WALKER_GREEN)
+    colors = (RED, AMBER, GREEN) if lenses == 3 else (RED, GREEN)
     parts = [box((0.22, 0.36, 1.0), (-0.11, 0.0, 0.0), MATTE, SOOT)]
     if plate:
         parts.append(box((0.02, 0.62, 1.26), (-0.10, 0.0, 0.0), MATTE, SOOT))

@@ -320,8 +320,8 @@ def glows(lib: Library, lamps: Float, view: View, tables: Tables, out: Picture) 
             splat(out, u, v, 0.62, k * r, k * g, k * b)
         haze = tables.light.dark + 0.5 * (1.0 - math.exp(-60.0 * tables.light.fog_per_m))
         if haze > 0.1:
-            k = 0.030 * clear * haze * min(1.0, size + 0.15) * facing
-            splat(out, u, v, max(1.6, 2.6 * size + 0.012 * view.focal), k * r, k * g, k * b)
+            k = 0.030 * clear * haze * min(1.0, size + 0.15) * facing / (1.0 + 0.25 * size)
+            splat(out, u, v, max(1.6, size + 0.006 * view.focal), k * r, k * g, k * b)
 
 
 @kernel

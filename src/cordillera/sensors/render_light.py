@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cordillera.sensors.classes import DECK, GROUND
 from cordillera.sensors.kernels import allocating, inlined, kernel
 from cordillera.sensors.light import Light
 from cordillera.sensors.scene_arrays import Instances, Library
@@ -113,7 +114,7 @@ def lamp_light(tables: Tables, x: float, y: float, z: float, nx: float, ny: floa
         facing = (nx * dx + ny * dy + nz * dz) / math.sqrt(d2)
         down = max(0.0, dz / math.sqrt(d2))
         fade = max(0.0, 1.0 - d2 / (LAMP_REACH_M * LAMP_REACH_M))
-        out += max(0.15, facing) * down * fade * 42.0 / d2
+        out += max(0.15, facing) * math.sqrt(down) * fade * 100.0 / (d2 + 60.0)  # lamps throw most light sideways
     return out
 
 
@@ -134,7 +135,8 @@ def beam_light(tables: Tables, x: float, y: float, z: float, nx: float, ny: floa
         d2 = ahead * ahead + dz * dz + (side * ahead) ** 2
         facing = -(nx * dx + ny * dy + nz * dz) / math.sqrt(d2 + 1e-9)
         # the grazing ground of a real road sends light back; half of the facing term keeps it visible
-        out += b[5] * wide * cut * (0.25 + max(0.0, facing)) * 70.0 / (d2 + 25.0)
+        near = min(1.0, 0.15 + ahead / 16.0)  # least in front of the bumper
+        out += b[5] * wide * cut * near * (0.25 + max(0.0, facing)) * 150.0 / (d2 + 60.0)
     return out
 
 
@@ -158,7 +160,7 @@ def light_at(
     b = light.sun[2] * direct + (light.sky_up[2] * up + light.sky_down[2] * (1.0 - up)) * hidden
     if light.lamps:
         beam = beam_light(tables, x, y, z, nx, ny, nz) * (0.15 + 0.85 * light.dark)
-        lamp = 0.34 * light.dark * lamp_light(tables, x, y, z, nx, ny, nz) if light.dark > 0.3 else 0.0
+        lamp = 0.40 * light.dark * lamp_light(tables, x, y, z, nx, ny, nz) if light.dark > 0.3 else 0.0
         r += 0.95 * beam + 1.0 * lamp
         g += 0.97 * beam + 0.76 * lamp
         b += 1.00 * beam + 0.45 * lamp
@@ -172,7 +174,7 @@ def cast(lib: Library, inst: Instances, shadow: Shadow, reach_m: float, around: 
     flat = np.empty((4096, 3))
     for i in range(len(inst.proto)):
         p = inst.proto[i]
-        if lib.switch_px[p, 0] < 0.0:  # marks those that cast nothing
+        if lib.material[lib.tri_range[p, 0, 0]] in (GROUND, DECK):  # would cast on itself
             continue
         big = lib.radius[p] * max(inst.scale[i, 0], inst.scale[i, 1], inst.scale[i, 2])
         if max(abs(inst.xyz[i, 0] - around[0]), abs(inst.xyz[i, 1] - around[1])) > reach_m + big + 40.0:

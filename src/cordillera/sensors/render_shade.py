@@ -20,6 +20,7 @@ from cordillera.sensors.classes import (
     INDICATES_LEFT,
     INDICATES_RIGHT,
     LAMPS_ON,
+    LENS_BOTTOM,
     LENS_MIDDLE,
     LENS_TOP,
     LIT_BOTTOM,
@@ -61,18 +62,18 @@ def emission(material: int, flags: int, seed: int, t_s: float, color: Float) -> 
         return (7.0, 7.0, 6.6) if flags & LAMPS_ON else (0.0, 0.0, 0.0)
     if material == TAILLAMP:
         if flags & BRAKING:
-            return 4.5, 0.10, 0.06
+            return 3.5, 0.03, 0.02
         return (0.9, 0.02, 0.015) if flags & LAMPS_ON else (0.0, 0.0, 0.0)
     if material in (BLINKER_LEFT, BLINKER_RIGHT):
         on = flags & (INDICATES_LEFT if material == BLINKER_LEFT else INDICATES_RIGHT)
-        return (4.0, 1.5, 0.05) if on and blinks(t_s, 0, 1.5) else (0.0, 0.0, 0.0)
+        return (3.0, 0.75, 0.01) if on and blinks(t_s, 0, 1.5) else (0.0, 0.0, 0.0)
     if material == BEACON:
         on = flags & BEACONS_ON and blinks(t_s, seed + (0 if color[2] > color[0] else 3), 2.3)
         return (6.0 * color[0], 6.0 * color[1], 6.0 * color[2]) if on else (0.0, 0.0, 0.0)
     if material == STREET_LAMP:
         return (6.0, 4.8, 3.0) if flags & LAMPS_ON else (0.0, 0.0, 0.0)
     lit = flags & (LIT_TOP if material == LENS_TOP else LIT_MIDDLE if material == LENS_MIDDLE else LIT_BOTTOM)
-    return (5.0 * color[0], 5.0 * color[1], 5.0 * color[2]) if lit else (0.0, 0.0, 0.0)
+    return (2.2 * color[0], 2.2 * color[1], 2.2 * color[2]) if lit else (0.0, 0.0, 0.0)
 
 
 @inlined
@@ -204,6 +205,8 @@ def textured(
         shine = 1.0 if material == PAINT_2 else 0.0
     elif material in (GLASS, METAL):
         shine = 1.6 if material == GLASS else 0.5
+    elif material in (LENS_TOP, LENS_MIDDLE, LENS_BOTTOM):
+        r, g, b = 0.12 * r, 0.12 * g, 0.12 * b  # dark glass: only a lit lens may look lit
     elif material == RETRO:
         glow = 0.6 if light.lamps else 0.12
     elif material == ROOF:

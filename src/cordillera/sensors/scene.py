@@ -53,7 +53,6 @@ def build_scene(
     names = {name: k for k, name in enumerate(prototypes)}
     parts = [_blocks(blocks, len(prototypes))]
     library = compile_library([*prototypes.values(), *(p for _, p in blocks)])
-    library.switch_px[len(prototypes) : len(prototypes) + len(blocks), 0] -= 1.0  # the ground casts no shadow
     spots, kerbs_and_rest = place_roadside(road_map, ground, names, region, seed, is_rural(road_map), light.lamps)
     parts += [kerbs_and_rest, place_objects(road_map, ground, names, seed, set(own_posts(road_map).values()))]
     layout, posts = place_signals(road_map, ground, names, region)
