@@ -12,6 +12,7 @@ from pathlib import Path
 from cordillera import __version__
 from cordillera.cli_bench import add_bench
 from cordillera.cli_cameras import WORDS, add_render, cameras_of, size_of
+from cordillera.cli_data import add_data
 from cordillera.types import Weather
 
 POLICIES = ("expert", "route-follower", "constant-velocity")
@@ -103,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
 
     add_render(verbs, scene_arguments, number(0.0, 3600.0, "seconds"))
     add_bench(verbs, cameras_of)
+    add_data(verbs, cameras_of, seed_of)
 
     maps = verbs.add_parser(
         "maps",
