@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import TracebackType
 
@@ -63,9 +64,14 @@ def camera_strip(names: list[str], images: list[Image], width: int) -> Image:
             size = round(images[k].shape[1] * scale), round(images[k].shape[0] * scale)
             method = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_CUBIC
             picture = np.asarray(cv2.resize(images[k], size, interpolation=method), dtype=np.uint8)
-            lay(picture, label(names[k].removeprefix("camera_").replace("_", " ")), 8, 8)
+            lay(picture, label(_title(names[k])), 8, 8)
             x = GAP + place * (cell + GAP) + (cell - size[0]) // 2
             strip[GAP : GAP + size[1], x : x + size[0]] = picture[:tall]
         strips.append(strip)
     out = np.concatenate(strips, axis=0)
     return out if len(out) % 2 == 0 else np.concatenate([out, out[-1:]], axis=0)
+
+
+def _title(name: str) -> str:
+    """A camera's name -> what a person calls it: "front wide" for "camera_front_wide_120fov"."""
+    return re.sub(r"_\d+fov$", "", name.removeprefix("camera_")).replace("_", " ")
