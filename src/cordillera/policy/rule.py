@@ -25,6 +25,7 @@ from cordillera.policy.rule_road import (
     sign_constraints,
 )
 from cordillera.policy.rule_scene import Scene, look
+from cordillera.policy.rule_signals import disorder_constraints, gesture_constraints, ground_constraints
 from cordillera.policy.rule_speed import HALT, Constraint, Profile, SpeedConfig, solve_speed
 from cordillera.policy.rule_traffic import lead_constraints, zone_constraints
 from cordillera.policy.rule_way import line_of
@@ -71,7 +72,8 @@ class RuleExpert:
         fixed = [
             *gaps,
             *light_constraints(scene), *sign_constraints(scene), *end_constraint(scene), *people_constraints(scene),
-            *lead_constraints(scene),
+            *lead_constraints(scene), *gesture_constraints(scene), *disorder_constraints(scene),
+            *ground_constraints(scene),
         ]  # fmt: skip
         base = self._solve(scene, tuple(fixed))
         held = min((c.s_m for c in fixed if c.demand == HALT and c.decision is Longitudinal.STOP), default=np.inf)

@@ -13,7 +13,7 @@ import numpy as np
 
 from cordillera.policy.rule_bodies import GROUND
 from cordillera.policy.rule_line import SPACING_M
-from cordillera.policy.rule_scene import WALKERS, Scene
+from cordillera.policy.rule_scene import WALKERS, Scene, fitting
 from cordillera.policy.rule_speed import DT_S, HALT, STEPS, Constraint, Profile
 from cordillera.types import AgentKind, Bool, Cause, Float, Longitudinal
 
@@ -170,7 +170,7 @@ def _cause(scene: Scene, i: int, row: int, place: float) -> Cause:
     if kind in WALKERS:
         half = 0.5 * scene.vehicle.width_m
         relation = "on the road ahead" if abs(side) < half + 1.0 else f"stepping onto the road from the {where}"
-        return Cause(name, scene.target(row), relation, scene.t_us, gap)
+        return Cause(name, scene.target(row), fitting(name, relation), scene.t_us, gap)
     if name == "emergency vehicle":
         relation = "crossing with its siren on"
     elif abs(turn) > math.radians(140.0):
@@ -179,4 +179,4 @@ def _cause(scene: Scene, i: int, row: int, place: float) -> Cause:
         )  # fmt: skip
     else:
         name, relation = ("cyclist" if name == "cyclist" else "cross-traffic vehicle"), "crossing ahead"
-    return Cause(name, scene.target(row), relation, scene.t_us, gap)
+    return Cause(name, scene.target(row), fitting(name, relation), scene.t_us, gap)

@@ -14,7 +14,7 @@ import numpy as np
 
 from cordillera.policy.rule_bodies import Body, bodies, waits
 from cordillera.policy.rule_room import room_of, whose
-from cordillera.policy.rule_scene import WALKERS, Scene
+from cordillera.policy.rule_scene import WALKERS, Scene, fitting
 from cordillera.policy.rule_speed import HALT, LIMIT, Constraint
 from cordillera.policy.rule_way import Move
 from cordillera.types import Cause, Lateral, LightState, Longitudinal
@@ -23,7 +23,7 @@ LOOK_M = 100.0
 JOIN_M = 22.0  # bodies nearer to each other than this are passed together
 GRID_M = 0.25
 EDGE_M = 0.05  # between body and edge of the road
-SIDE_MPS2 = 1.3  # of a move to the side
+SIDE_MPS2, SIDE_MAX_MPS2 = 1.6, 2.2  # of a move to the side
 TIGHT_M = 7.5  # radius of the tightest bend of a move
 BEFORE_M, AFTER_M = 0.6, 0.8  # between bumpers and a body while the offset is held
 STOP_M = 0.8
@@ -188,13 +188,15 @@ def _moves(scene: Scene, group: Group, offer: Offer, before: list[Move]) -> tupl
     back_from = before[-2].to_m if before else 0.0
     pace = min(_pass_speed(scene, group.first), _pace(offer, group))
     by = max(abs(offer.to_m - back_from) if start > group.s0_m - 60.0 else abs(offer.to_m), 0.2)
-    length = min(max(pace * math.sqrt(5.77 * by / SIDE_MPS2), _tightest(by), 8.0), 60.0)
+    length = min(max(pace * math.sqrt(5.77 * by / SIDE_MPS2), _tightest(by), 8.0), 40.0)
+    if offer.lane == "against":
+        length = max(1.2 * _tightest(by), 8.0)  # late, when those who come are seen
     s1 = group.s0_m - scene.nose_m - BEFORE_M
     s2 = group.s1_m + scene.tail_m + AFTER_M
     left = abs(offer.to_m - scene.offset_m)
     if left > 0.3 and s1 - scene.station_m < 0.8 * _tightest(left) and scene.station_m < s2:
         return None
-    back = min(max(pace * math.sqrt(5.77 * abs(offer.to_m) / SIDE_MPS2), _tightest(offer.to_m), 8.0), 60.0)
+    back = min(max(pace * math.sqrt(5.77 * abs(offer.to_m) / SIDE_MPS2), _tightest(offer.to_m), 8.0), 35.0)
     return Move(max(s1 - length, start), s1, offer.to_m), Move(s2, s2 + back, 0.0)
 
 
@@ -220,11 +222,12 @@ def _paced(scene: Scene, group: Group, offer: Offer, plan: tuple[Move, Move]) ->
     yield Constraint(
         LIMIT, group.s0_m - 4.0, cause, Longitudinal.SPEED_ADAPTATION, pace, end_m=group.s1_m + scene.tail_m
     )
-    left, avail = abs(offer.to_m - scene.offset_m), plan[0].s1_m - scene.station_m
-    if left > 0.4 and 0.0 < avail < 40.0:
+    out = plan[0]
+    left, avail = abs(offer.to_m - scene.offset_m), out.s1_m - max(scene.station_m, out.s0_m)
+    if left > 0.4 and avail > 0.0:
         yield Constraint(
-            LIMIT, scene.front_m, cause, Longitudinal.SPEED_ADAPTATION,
-            max(avail / math.sqrt(5.77 * left / 2.2), 2.0), end_m=plan[0].s1_m,
+            LIMIT, max(out.s0_m + scene.nose_m, scene.front_m), cause, Longitudinal.SPEED_ADAPTATION,
+            max(avail / math.sqrt(5.77 * left / SIDE_MAX_MPS2), 2.0), end_m=out.s1_m,
         )  # fmt: skip
 
 
@@ -322,7 +325,7 @@ def _cause(scene: Scene, group: Group, t_us: int) -> Cause:
         relation = f"beside the ego lane on the {'left' if middle > 0.0 else 'right'}"
     elif name in ("car", "van", "truck", "bus"):
         relation = "stopped ahead" if covers else relation
-    return Cause(name, scene.target(body.row), relation, t_us, body.s0_m - scene.front_m)
+    return Cause(name, scene.target(body.row), fitting(name, relation), t_us, body.s0_m - scene.front_m)
 
 
 def _named(scene: Scene, group: Group, offer: Offer) -> tuple[Lateral, Cause | None, str]:

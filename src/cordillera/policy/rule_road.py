@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from cordillera.policy.rule_path import Line, Walk
 from cordillera.policy.rule_scene import WALKERS, Scene, braking_to
+from cordillera.policy.rule_signals import waved_on
 from cordillera.policy.rule_speed import EVER, HALT, Constraint
 from cordillera.types import Cause, LightState, Longitudinal, SignalKind
 
@@ -17,7 +18,7 @@ STOP_REACH_M = 3.0  # one has stopped at a line if one stood this close to it
 WALK_LOOK_M = 60.0
 LET_WALK_S = 6.0  # who has not set out after so long is not waited for any more
 KERB_M = 2.5  # who waits this close to a crossing wants to cross
-RED = (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
+RED = (LightState.RED, LightState.RED_AMBER)
 
 
 def lines_ahead(scene: Scene) -> Iterator[Line]:
@@ -29,6 +30,8 @@ def lines_ahead(scene: Scene) -> Iterator[Line]:
 
 def light_constraints(scene: Scene) -> Iterator[Constraint]:
     """Red lights, and amber ones before which one can stop in comfort -> halts at their lines."""
+    if waved_on(scene):
+        return
     for line in lines_ahead(scene):
         if line.kind is not SignalKind.TRAFFIC_LIGHT:
             continue
@@ -44,16 +47,23 @@ def light_constraints(scene: Scene) -> Iterator[Constraint]:
 
 
 def sign_constraints(scene: Scene) -> Iterator[Constraint]:
-    """Stop signs at which the ego has not stood yet -> halts at their lines; lights that work overrule signs."""
+    """Stop signs, and lights that flash red, at which the ego has not stood yet -> halts at their lines.
+
+    Lights that work overrule signs, and those who direct traffic overrule all.
+    """
+    if waved_on(scene):
+        return
     lines = list(lines_ahead(scene))
     lit = [line.s_m for line in lines if line.kind is SignalKind.TRAFFIC_LIGHT and scene.state.signals[line.signal]]
     for line in lines:
-        if line.kind is not SignalKind.STOP or any(abs(s - line.s_m) < 10.0 for s in lit):
+        flashes = line.kind is SignalKind.TRAFFIC_LIGHT and scene.state.signals[line.signal] == LightState.FLASHING_RED
+        if not flashes and (line.kind is not SignalKind.STOP or any(abs(s - line.s_m) < 10.0 for s in lit)):
             continue
         left = line.s_m - scene.front_m
         if (scene.stood_s >= STOOD_S and left < STOP_REACH_M) or left < -0.3 or _pulled_off(scene, left):
             continue
-        cause = Cause("stop sign", f"signal:{line.signal}", "regulates the lane ahead", scene.t_us, left)
+        kind, relation = ("traffic light", "flashing red") if flashes else ("stop sign", "regulates the lane ahead")
+        cause = Cause(kind, f"signal:{line.signal}", relation, scene.t_us, left)
         yield Constraint(HALT, line.s_m, cause, Longitudinal.STOP)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from cordillera.geometry import wrap_angle, yaw_of
 from cordillera.policy.rule_line import SPACING_M
 from cordillera.policy.rule_path import Path
-from cordillera.reasoning.kinds import kind_of_agent
+from cordillera.reasoning.kinds import KINDS, kind_of_agent
 from cordillera.types import AgentKind, Agents, Bool, Float, Int, Observation, Truth, VehicleSpec, WorldState
 from cordillera.world.roads import Roads, compile_map
 
@@ -111,6 +111,12 @@ class Scene:
     def name(self, row: int) -> str:
         """The kind of cause that an agent is."""
         return kind_of_agent(int(self.agents.kind[row]))
+
+
+def fitting(kind: str, relation: str) -> str:
+    """A kind of cause and what one would say of it -> that, or the nearest thing that is said of such a kind."""
+    said = KINDS[kind].relations
+    return next((r for r in (relation, "blocking the ego lane", "on the road ahead", "ahead") if r in said), said[0])
 
 
 def look(observation: Observation, truth: Truth, path: Path, vehicle: VehicleSpec) -> Scene:

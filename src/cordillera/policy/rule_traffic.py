@@ -10,7 +10,7 @@ import numpy as np
 
 from cordillera.policy.rule_bodies import GROUND
 from cordillera.policy.rule_path import Cluster, Upstream, Zone
-from cordillera.policy.rule_scene import WALKERS, Scene, braking_to, clearances, corridor
+from cordillera.policy.rule_scene import WALKERS, Scene, braking_to, clearances, corridor, fitting
 from cordillera.policy.rule_speed import DT_S, EVER, FOLLOW, HALT, Constraint, Profile
 from cordillera.types import AgentKind, Cause, LightState, Longitudinal, SignalKind
 
@@ -67,7 +67,11 @@ def _in_the_way(scene: Scene, i: int, rear: float, turn: float, speed: float, ha
         cause = Cause("oncoming vehicle", target, "coming the other way in the ego lane", scene.t_us, gap)
         return Constraint(FOLLOW, rear, cause, Longitudinal.YIELD, along)
     moves = int(scene.agents.kind[row]) < 64 and (speed > 0.3 or not scene.scripted[i])
-    kind, relation = ("lead vehicle", "ahead in the ego lane") if moves else (scene.name(row), "blocking the ego lane")
+    kind, relation = (
+        ("lead vehicle", "ahead in the ego lane")
+        if moves
+        else (scene.name(row), fitting(scene.name(row), "blocking the ego lane"))
+    )
     decision = Longitudinal.FOLLOW_LEAD if moves else Longitudinal.STOP
     return Constraint(
         FOLLOW, rear, Cause(kind, target, relation, scene.t_us, gap), decision, max(along, 0.0),
