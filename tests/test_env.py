@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import check_env
 
 import cordillera.env
 from cordillera.env import DriveEnv, state_arrays
-from cordillera.evaluate.metrics import progress
+from cordillera.evaluate.metrics import progress, red_lights
 from cordillera.loop import begin, roll_out
 from cordillera.policy.baselines import RouteFollower
 from cordillera.runtime.driver import SafeDriver
@@ -60,6 +60,11 @@ def test_what_is_wrong_is_named():
             DriveEnv(map=STRAIGHT, **wrong)
 
 
+def rows_of(plan):
+    """A plan -> the action that asks for it."""
+    return np.column_stack([plan.xyz[:, :2], 2.0 * np.arctan2(plan.quat_xyzw[:, 2], plan.quat_xyzw[:, 3])])
+
+
 def test_plans_as_actions_drive_as_the_loop_does():
     scenario = make_scenario("built:t_junction", 4, 6.0)
     world, policy = World(scenario), RouteFollower()
@@ -68,15 +73,28 @@ def test_plans_as_actions_drive_as_the_loop_does():
     env.reset(seed=0)
     total, ended = 0.0, False
     for step in rollout.steps:
-        plan = step.output.decision.trajectory
-        yaw = 2.0 * np.arctan2(plan.quat_xyzw[:, 2], plan.quat_xyzw[:, 3])
-        _, reward, terminated, truncated, info = env.step(np.column_stack([plan.xyz[:, :2], yaw]))
+        _, reward, terminated, truncated, info = env.step(rows_of(step.output.decision.trajectory))
         total, ended = total + reward, terminated or truncated
     assert ended and info["ended"] == rollout.ended
     assert np.abs(env._moment.state.ego.xyz - rollout.final.ego.xyz).max() < 1e-6
     assert total == pytest.approx(progress(rollout, world.map).value, abs=1e-6)
     with pytest.raises(RuntimeError, match="call reset"):
         env.step(np.zeros((64, 3)))
+
+
+def test_rules_broken_far_along_the_route_cost_what_they_should():
+    """The sum of the steps' counts is the count over the drive, also far from where it began."""
+    for seed in range(6):
+        scenario = make_scenario("town01", seed, 25.0)
+        world = World(scenario)
+        rollout = roll_out(scenario, world, Observer(), SafeDriver(RouteFollower()))
+        run = red_lights(rollout, world.map).value
+        if run and progress(rollout, world.map).value > 60.0:
+            break
+    env = DriveEnv(scenario=lambda _: scenario, action="trajectory", rewards={"red lights run": -1.0})
+    env.reset(seed=0)
+    paid = sum(env.step(rows_of(step.output.decision.trajectory))[1] for step in rollout.steps)
+    assert run > 0 and paid == -run
 
 
 def test_controls_do_what_they_say():
@@ -120,6 +138,13 @@ def test_a_vector_of_drives_is_its_drives():
         _, rewards, _, truncated, _ = many.step(actions)
     assert rewards.shape == (2,) and truncated.all()
     many.close()
+
+
+def test_a_family_is_drawn_from_the_train_split():
+    env = DriveEnv(family="roadblock")
+    names = [env.reset(seed=seed)[1]["scenario"] for seed in (1, 2, 1)]
+    assert all("roadblock" in name and "train" in name for name in names)
+    assert names[0] == names[2] != names[1]
 
 
 def test_the_state_is_what_the_world_shows():

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -43,11 +43,13 @@ from cordillera.types import (
     Trajectory,
     Verdict,
 )
+from cordillera.world.scenarios import make_family
 from cordillera.world.spawn import make_scenario
 from cordillera.world.vehicle import VehicleConfig
 from cordillera.world.world import World
 
 ROUTE_POINTS, ROUTE_STEP_M = 20, 4.0
+LOCAL_M = 15.0  # of route behind the ego that a step's metrics are given
 AGENTS, AGENT_RANGE_M = 16, 80.0
 PLAN, RANGE = 64, 500.0
 ACCEL_MPS2, BRAKE_MPS2, CURVATURE_1PM = 3.0, 8.0, 0.2  # what actions of 1, -1 and 1 mean
@@ -80,12 +82,12 @@ class _Given:
 class DriveEnv(gymnasium.Env[Any, Any]):
     """One drive an episode; terminated on a collision, off the road or on arrival, truncated after its duration.
 
-    `scenario` makes a scenario from a seed, by default a drive on `map`. Observations are "state" (ego, route,
-    nearest agents, next light, all in the rig frame), "camera" (C, H, W, 3) or "both"; pictures are those of `cameras`
-    in `size` (width, height), or of the senses that `observer` gives a scenario. Actions are "controls", two numbers
-    in [-1, 1] for acceleration (1 is 3, -1 is -8 m/s2) and curvature (1 is 0.2 1/m, to the left), or "trajectory", 64
-    rows of x, y (m) and yaw (rad) at 10 Hz in the rig frame. The reward is the sum of the step's metrics times
-    `rewards`.
+    Drives are of a scenario `family` (its train split), else on `map`, else what `scenario` makes from a seed.
+    Observations are "state" (ego, route, nearest agents, next light, all in the rig frame), "camera" (C, H, W, 3) or
+    "both"; pictures are those of `cameras` in `size` (width, height), or of the senses that `observer` gives a
+    scenario. Actions are "controls", two numbers in [-1, 1] for acceleration (1 is 3, -1 is -8 m/s2) and curvature
+    (1 is 0.2 1/m, to the left), or "trajectory", 64 rows of x, y (m) and yaw (rad) at 10 Hz in the rig frame. The
+    reward is the sum of the step's metrics times `rewards`.
     """
 
     metadata = {"render_modes": [], "render_fps": 10}  # noqa: RUF012
@@ -93,6 +95,7 @@ class DriveEnv(gymnasium.Env[Any, Any]):
     def __init__(
         self,
         map: str = "town01",  # noqa: A002
+        family: str = "",
         duration_s: float = 30.0,
         observation: str = "state",
         action: str = "controls",
@@ -108,7 +111,7 @@ class DriveEnv(gymnasium.Env[Any, Any]):
         for name in self.rewards:
             _check("reward", name, tuple(TERMS))
         self._seen, self._acts = observation, action
-        self._scenario = scenario or (lambda seed: make_scenario(map, seed, duration_s))
+        self._scenario = scenario or partial(_scenario, map, family, duration_s)
         drawn = (
             without_cameras
             if observation == "state"
@@ -136,7 +139,7 @@ class DriveEnv(gymnasium.Env[Any, Any]):
         before = self._moment
         output = self._output(np.asarray(action, dtype=np.float64), before)
         after = advance(self._world, self._observer, before, output.controls)
-        rollout = Rollout(self._world.scenario, (Step(before.state, output),), after.state, after.ended)
+        rollout = Rollout(self._here(before), (Step(before.state, output),), after.state, after.ended)
         gone_m = after.progress_m - before.progress_m
         parts = {name: weight * TERMS[name](rollout, self._world, gone_m) for name, weight in self.rewards.items()}
         self._moment = after
@@ -150,6 +153,14 @@ class DriveEnv(gymnasium.Env[Any, Any]):
         track = TrackConfig(vehicle=VehicleConfig(spec=scenario.vehicle))
         self._driver = SafeDriver(self._policy, DriverConfig(track=track))
         self._moment = begin(self._world, self._observer)
+        self._local, self._local_m = scenario, 0.0
+
+    def _here(self, moment: Moment) -> Scenario:
+        """The scenario with the route from about here on, since metrics look for the ego at a route's beginning."""
+        if moment.progress_m - self._local_m > LOCAL_M:
+            self._local_m = moment.progress_m
+            self._local = replace(self._world.scenario, route=self._world.guide.ahead(moment.progress_m))
+        return self._local
 
     def _output(self, action: Float, moment: Moment) -> DriveOutput:
         """An action -> decision, controls and verdict, as a policy's decision would give them."""
@@ -233,6 +244,10 @@ def _next_light(world: World, moment: Moment, lanes: tuple[int, ...], to_rig: Fl
 
 def _in_rig(to_rig: Float, xy: Float, z: float) -> Float:
     return transform_points(to_rig, np.column_stack([xy, np.full(len(xy), z)]))[:, :2]
+
+
+def _scenario(map_name: str, family: str, duration_s: float, seed: int) -> Scenario:
+    return make_family(family, seed, "train") if family else make_scenario(map_name, seed, duration_s)
 
 
 def _check(what: str, word: str, known: tuple[str, ...]) -> None:

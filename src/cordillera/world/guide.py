@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -26,9 +27,8 @@ class Guide:
 
     @classmethod
     def of(cls, roads: Roads, route: Route) -> Guide:
-        """A route with lanes, in the world frame -> its guide."""
-        xy = np.ascontiguousarray(route.xyz[:, :2])
-        return cls(roads, route, arc_length(xy), _steps(roads, route.lanes, xy))
+        """A route with lanes, in the world frame -> its guide; the same call gives the same object."""
+        return _guide(roads, route)
 
     @property
     def length_m(self) -> float:
@@ -62,6 +62,12 @@ class Guide:
         end, _ = self.roads.project(lanes[-1], float(self.route.xyz[-1, 0]), float(self.route.xyz[-1, 1]))
         command, text = self.roads.instruction(lanes, s, end)
         return Route(line, command, text, "world", lanes)
+
+
+@lru_cache(maxsize=16)
+def _guide(roads: Roads, route: Route) -> Guide:
+    xy = np.ascontiguousarray(route.xyz[:, :2])
+    return Guide(roads, route, arc_length(xy), _steps(roads, route.lanes, xy))
 
 
 def _steps(roads: Roads, lanes: tuple[int, ...], xy: Float) -> Int:
