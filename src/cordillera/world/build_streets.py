@@ -13,6 +13,7 @@ from cordillera.types import Float, LaneKind, SignalKind
 from cordillera.world.build_draft import Draft, Profile, Street
 from cordillera.world.build_shapes import Curve, blend, eased, end_pose, offset_line
 from cordillera.world.build_spec import KMH, RoadSpec, limits
+from cordillera.world.regions import REGIONS
 
 SIGN_ASIDE_M = 0.6  # from a kerb or the outer edge of a shoulder to the pole of a sign
 EDGES = {"sidewalk": LaneKind.SIDEWALK, "shoulder": LaneKind.SHOULDER}
@@ -80,8 +81,13 @@ def two_way(spec: RoadSpec, edge: str = "sidewalk", edge_width_m: float = 2.5) -
     """Parameters -> the cross-section of a street with as many lanes in each direction."""
     return Profile(
         spec.lanes, spec.lanes, spec.width_m, spec.speed_mps, EDGES[edge], edge_width_m,
-        center="broken" if spec.lanes == 1 else "solid solid", color="yellow" if spec.country == "US" else "white",
+        center="broken" if spec.lanes == 1 else "solid solid", color=center_color(spec.country),
     )  # fmt: skip
+
+
+def center_color(country: str) -> str:
+    """A country code -> the colour of the line between the two directions; white where the country is not known."""
+    return REGIONS[country].center_color if country in REGIONS else "white"
 
 
 def speed_signs(draft: Draft, name: str, street: Street, speed_mps: float, aside_m: float) -> None:

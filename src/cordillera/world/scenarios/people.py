@@ -68,13 +68,15 @@ def animal_on_road(d: Draw) -> Scenario:
     long = d.choice("animal", (1.6, 1.5, 0.9))
     size = (long, 0.3 * long, 0.75 * long)
     start = edge - d.uniform("from", 3.0, 5.0)
-    due_s = d.uniform("due_s", 3.2, 3.8)
     line = stage.across(at, start, far + 6.0)
-    pace = d.uniform("pace", 2.2, 3.5)
+    pace = d.uniform("pace", 1.7, 2.4)
+    due_s = -start / pace + d.uniform("late", 0.1, 0.4)
     phases = [Phase(), Phase(due(at, due_s), pace, accel_mps2=4.0)]
     if d.chance("freezes", 0.5):
-        phases[1] = Phase(due(at, due_s), pace, accel_mps2=4.0, stop_at_m=-start + d.uniform("freezes at", -0.6, 0.6))
-        phases.append(Phase(stood(d.uniform("frozen_s", 2.0, 3.5)), pace, accel_mps2=4.0))
+        due_s += d.uniform("sooner", 2.6, 3.0)
+        freeze = -start + d.uniform("freezes at", -0.5, 0.5)
+        phases[1] = Phase(due(at, due_s), pace, accel_mps2=4.0, stop_at_m=freeze)
+        phases.append(Phase(stood(d.uniform("frozen_s", 3.5, 4.5)), pace, accel_mps2=4.0))
     stage.move(AgentKind.ANIMAL, line, *phases, size=size, at_end="vanish")
     if d.chance("second", 0.4):
         follows = due(at, due_s - d.uniform("second_s", 0.6, 1.4))
@@ -137,8 +139,9 @@ def hesitant_pedestrian(d: Draw) -> Scenario:
     line = stage.across(at, edge - 0.6, far + 1.0)
     pace = d.uniform("pace", 1.1, 1.6)
     middle = -edge + 0.6 + d.uniform("stops at", -0.6, 0.6)
+    due_s = middle / pace + d.uniform("sooner", 2.6, 3.2)
     stage.move(
-        AgentKind.PEDESTRIAN, line, Phase(), Phase(due(at, d.uniform("due_s", 3.2, 4.0)), pace, 3.0, stop_at_m=middle),
-        Phase(stood(d.uniform("hesitates_s", 2.0, 4.0)), pace, 3.0, heeds=Heed.EGO), at_end="stop",
+        AgentKind.PEDESTRIAN, line, Phase(), Phase(due(at, due_s), pace, 3.0, stop_at_m=middle),
+        Phase(stood(d.uniform("hesitates_s", 3.5, 4.5)), pace, 3.0, heeds=Heed.EGO), at_end="stop",
     )  # fmt: skip
     return stage.scenario(vehicles=3, people=0, clear_oncoming=True)
