@@ -16,7 +16,7 @@ from cordillera.world.roads_net import Table
 from cordillera.world.traffic_gaps import idm
 from cordillera.world.traffic_net import BIKING, BUS_LANE, TrafficNet
 from cordillera.world.traffic_paths import next_lane
-from cordillera.world.traffic_state import AHEAD, BICYCLE, BUS, DRIVE, FAR, THING, VEHICLE, Scratch
+from cordillera.world.traffic_state import AHEAD, BICYCLE, BUS, DRIVE, FAR, PRESENT, THING, VEHICLE, Scratch
 from cordillera.world.traffic_style import smooth_noise
 
 LOOK_TICKS = 10
@@ -29,6 +29,7 @@ SIDE_ACCEL_MPS2, SIDE_SPEED_MPS = 1.1, 1.1
 SIDE_RATE = 0.9  # 1/s, of the critically damped approach
 SLOPE = 0.25  # most sideways way for each metre ahead
 BIKE_CLEAR_M, CLEAR_M, SIREN_CLEAR_M = 1.0, 0.6, 0.25  # beside what is passed
+KEEP_OFF_M = 0.35
 OVER_LINE_M = 2.2  # as far one goes over the line to pass
 STAND_OFF_M = 7.0  # behind what one waits to pass
 SIREN_BEHIND_M = 80.0
@@ -146,7 +147,7 @@ def aim_across(
     if me.task != DRIVE:
         return desired, -1, 0.0
     slow, whom, more = desired, -1, 0.0
-    nearest = FAR
+    nearest, right_of, left_of = FAR, FAR, -FAR
     r = memory.head[me.lane]
     while r >= 0:
         row = memory.rows[r]
@@ -158,6 +159,13 @@ def aim_across(
         if other.siren and not me.siren and other.role == VEHICLE and -SIREN_BEHIND_M < apart < 0.0:
             me.aside = 1
         gap = apart - me.half - row.half
+        if row.what != AHEAD and gap < 1.0 and apart > -me.half - row.half - 1.0:  # beside: keep off
+            at = other.lateral if row.what == PRESENT else row.lateral
+            widths = me.half_w + row.half_w
+            if me.lateral - at > widths - 0.1:
+                left_of = max(left_of, at + widths + KEEP_OFF_M)
+            elif at - me.lateral > widths - 0.1:
+                right_of = min(right_of, at - widths - KEEP_OFF_M)
         passed = gap < -2.0 * (me.half + row.half) - 2.0
         if row.what == AHEAD or passed or gap > max(30.0, 4.0 * me.speed) or gap >= nearest:
             continue
@@ -171,6 +179,7 @@ def aim_across(
         toward = -edge if inner else edge
         me.aim = (high if toward > 0 else low) + 0.1 * toward
         slow = min(slow, ASIDE_MPS)
+    me.aim = min(max(me.aim, left_of), right_of)
     return slow, whom, more
 
 
@@ -270,26 +279,35 @@ def change_lane(rules: TrafficNet, movers: Table, i: int) -> None:
 def straddled(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, seed: int
 ) -> tuple[float, float]:  # fmt: skip
-    """Gap to and speed of what is ahead on the lane beside that vehicle i still reaches into; FAR: nothing."""
+    """Gap to and speed of what is ahead on the lane beside, or the oncoming one, that vehicle i still reaches into.
+
+    FAR: nothing. Who comes towards it has a negative speed.
+    """
     tracks, me = rules.tracks, movers[i]
     track = tracks[me.lane]
     room = me.room_left if me.lateral > 0.0 else me.room_right
-    lane = track.left if me.lateral > 0.0 else track.right
-    if abs(me.lateral) + me.half_w < room + 0.05 or lane < 0 or not tracks[lane].routable:
+    if abs(me.lateral) + me.half_w < room + 0.05:
         return FAR, 0.0
-    s = me.s * tracks[lane].length / track.length
-    lateral = me.lateral - math.copysign(2.0 * room, me.lateral)
+    lane = track.left if me.lateral > 0.0 else track.right
+    along = lane >= 0 and tracks[lane].routable == 1
+    if not along:
+        lane = track.oncoming
+    if lane < 0 or not tracks[lane].routable:
+        return FAR, 0.0
+    s = tracks[lane].length * (me.s / track.length if along else 1.0 - me.s / track.length)
+    way = 1.0 if along else -1.0
+    lateral = way * (me.lateral - math.copysign(2.0 * room, me.lateral))
     best, lead = FAR, 0.0
     r = memory.head[lane]
     while r >= 0:
         row = memory.rows[r]
         r = row.next
-        apart = row.at - s
+        apart = way * (row.at - s)
         gap = apart - me.half - row.half
         if row.who == i or row.what == AHEAD or apart <= 0.0 or gap >= best:
             continue
         if abs(row.lateral - lateral) < me.half_w + row.half_w + 0.2:
-            best, lead = gap, row.speed
+            best, lead = gap, way * row.speed
     return best, lead
 
 

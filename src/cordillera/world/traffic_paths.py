@@ -20,6 +20,7 @@ from cordillera.world.traffic_net import BUS_LANE, LEFT_TURN, LIGHT, RIGHT_TURN,
 from cordillera.world.traffic_state import (
     AHEAD,
     BESIDE,
+    BICYCLE,
     BUS,
     FAR,
     MAX_LANES,
@@ -39,6 +40,7 @@ RED_BRAKE_MPS2 = 6.0
 STOP_SIGN_S = 0.8  # how long one stands at a stop sign
 ROLL_MPS = 1.8  # as slow as this, some take a stop sign for obeyed
 DWELL_S, DWELL_SPREAD_S = 10.0, 10.0  # of buses at stops
+IN_LANE_M = 1.0
 
 
 @inlined
@@ -129,13 +131,15 @@ def claim(
             continue
         me.stop = _held_by_rule(tracks, rules.rules, me, way, me.way_n, signals, seed, manners[RED])
         _commit(tracks, rules.rules, zones, covers, me, way, me.way_n)
-        at = me.s
+        at, lateral = me.s, me.lateral
+        if me.task != PARK and me.kind != BICYCLE:  # who is still on the way into the lane takes his place in it
+            lateral = min(max(lateral, -IN_LANE_M), IN_LANE_M)
         for k in range(me.way_n):
             if -at > me.stop or (k > 0 and me.task == PARK):
                 break
+            what = PRESENT if k == 0 else AHEAD
             count = add_claim(
-                head, rows, on, count, way[k], i, PRESENT if k == 0 else AHEAD, at, me.lateral, me.speed, me.half,
-                me.half_w,
+                head, rows, on, count, way[k], i, what, at, lateral, me.speed, me.half, me.half_w
             )  # fmt: skip
             at -= tracks[way[k]].length
         if me.s < me.half:

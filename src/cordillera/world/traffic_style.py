@@ -29,8 +29,8 @@ GAP_MEDIAN, GAP_SIGMA, RED, ROLL, SPEEDING, WANDER, DELAY, CHANGES, MIDBLOCK = r
 class Manners:
     """How drivers and people behave; shares and rates are of drivers, drawn by their identity."""
 
-    gap_median_s: float = 1.15  # of the IDM's time gap
-    gap_sigma: float = 0.62  # of its logarithm
+    gap_median_s: float = 1.13  # of the IDM's time gap
+    gap_sigma: float = 0.67  # of its logarithm
     late_red: float = 0.02  # of drivers and lights: passes at late amber, or in the first second or so of red
     rolling_stop: float = 0.1  # does not quite stand at stop signs
     speeding: float = 0.08  # drives 8 to 20 % faster than allowed
@@ -77,7 +77,7 @@ def set_styles(movers: Table, seed: int, manners: Float) -> None:
             continue
         gap = manners[GAP_MEDIAN] * math.exp(manners[GAP_SIGMA] * normal(seed, 51, ident))
         me.gap_s = min(max(gap, 0.4), 4.0)
-        me.accel_max = 1.2 + 0.8 * draw(seed, 52, ident, 0)
+        me.accel_max = 1.1 + 1.3 * draw(seed, 52, ident, 0)
         me.brake = 2.0 + draw(seed, 52, ident, 1)
         me.gap_m = 2.0 + draw(seed, 52, ident, 2)
         me.factor = min(max(0.96 + 0.06 * normal(seed, 53, ident), 0.8), 1.06)
