@@ -7,6 +7,7 @@ import pytest
 from metric_drives import LANE, ROAD, along_lanes, drive, signalled, steady
 
 from cordillera.evaluate import metrics
+from cordillera.evaluate.metrics_track import track_of
 from cordillera.types import LightState, SignalKind
 from cordillera.world.build import build_road
 from cordillera.world.roads import compile_map
@@ -112,6 +113,45 @@ def test_a_light_meant_for_another_branch_holds_nobody_else():
     for way, before, run in ((meant, (), 1), (other, (), 0), (other, (meant,), 0)):
         rollout = along_lanes(road, (arm, way), before=before, shown=LightState.RED)
         assert metrics.red_lights(rollout, road).value == run
+
+
+def in_region(rollout, code):
+    return dataclasses.replace(rollout, scenario=dataclasses.replace(rollout.scenario, region=code))
+
+
+def test_a_dark_light_is_an_all_way_stop_in_the_us():
+    light, dark = signalled(SignalKind.TRAFFIC_LIGHT), [int(LightState.OFF)] * 100
+    s = np.concatenate([np.linspace(20.0, 55.0, 36), np.full(10, 55.0), np.linspace(55.2, 66.0, 54)])
+    stood = np.r_[np.full(36, 5.0), np.zeros(10), np.full(54, 5.0)]
+    for code, run in (("US", 1), ("DE", 0), ("ZZ", 0)):
+        assert metrics.stop_signs(in_region(drive(s, np.full(100, 5.0), signals=dark), code), light).value == run
+        assert metrics.stop_signs(in_region(drive(s, stood, signals=dark), code), light).value == 0
+
+
+@pytest.mark.parametrize(("turn", "code", "stands", "run"), [
+    ("right", "US", True, 0), ("right", "US", False, 1), ("left", "US", True, 1), ("right", "DE", True, 1),
+])  # fmt: skip
+def test_turning_right_on_red_is_allowed_after_a_stand_in_the_us(turn, code, stands, run):
+    road = build_road("built:four_way")
+    arm = next(i for i in range(len(road.lanes)) if compile_map(road).regulations(i))
+    way = next(i for i in road.lanes[arm].successors if road.lanes[i].turn == turn)
+    rollout = in_region(along_lanes(road, (arm, way), shown=LightState.RED), code)
+    before = metrics.red_lights(rollout, road).value
+    assert before == 1  # driven through
+    track = track_of(rollout)
+    line, yaw = compile_map(road).pose(arm, compile_map(road).regulations(arm)[0].s_m)
+    left = (line[0] - track.x) * np.cos(yaw) + (line[1] - track.y) * np.sin(yaw) - 0.5 * 4.87
+    slow = int(np.flatnonzero(left > 0.0)[-1])
+    steps = list(rollout.steps)
+    if stands:
+        state = steps[slow].state
+        steps[slow] = dataclasses.replace(steps[slow], state=dataclasses.replace(state, ego=still(state.ego)))
+    rollout = dataclasses.replace(rollout, steps=tuple(steps))
+    assert metrics.red_lights(rollout, road).value == run
+
+
+def still(ego):
+    return dataclasses.replace(ego, velocity_mps=np.zeros(3))
 
 
 def test_flashing_red_asks_for_a_stand():

@@ -97,9 +97,9 @@ def test_going_around_what_stands_is_not_driving_against_traffic():
     assert metrics.wrong_way(steady(lateral=around, others=[van]), ROAD).value > 5.0
 
 
-def gesturing(kind, gesture, **more):
+def gesturing(kind, gesture, turned=np.pi, **more):
     """A drive past somebody who shows a gesture, facing the ego, at 70 m beside the lane."""
-    rollout = steady(others=[Other(70.0, 2.0, turned=np.pi, kind=int(kind), size=(0.5, 0.5, 1.8))], **more)
+    rollout = steady(others=[Other(70.0, 2.5, turned=turned, kind=int(kind), size=(0.5, 0.5, 1.8))], **more)
     states = [
         dataclasses.replace(s, agents=dataclasses.replace(s.agents, shows=np.array([int(gesture)])))
         for s in [*(step.state for step in rollout.steps), rollout.final]
@@ -118,6 +118,26 @@ def test_people_who_direct_traffic_are_obeyed_and_overrule_lights():
     assert reason(gesturing(flagger, Gesture.STOP, n=61)) == "gesture ignored"
     assert reason(gesturing(flagger, Gesture.STOP, n=41)) == ""  # not reached
     assert reason(gesturing(flagger, Gesture.SLOW, n=61)) == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "oncoming", "behind"), [("US", True, True), ("DE", False, True), ("GB", False, False)]
+)
+def test_a_school_bus_stops_whom_the_region_says(code, oncoming, behind):
+    for turned, stops in ((np.pi, oncoming), (0.0, behind)):
+        rollout = gesturing(AgentKind.SCHOOL_BUS, Gesture.STOP, turned, n=61)
+        rollout = dataclasses.replace(rollout, scenario=dataclasses.replace(rollout.scenario, region=code))
+        assert reason(rollout) == ("gesture ignored" if stops else "")
+
+
+def test_potholes_are_things_to_go_around_also_at_a_crawl():
+    """They are no obstacles to a slow ego, but still a reason to leave the lane."""
+    n = 301
+    t = 0.1 * np.arange(n)
+    around = 3.5 * np.clip(1.0 - np.abs(t - 10.0) / 6.0, 0.0, 0.5) / 0.5
+    hole = Other(50.0, kind=int(AgentKind.POTHOLE), size=(1.0, 1.0, 0.1))
+    assert reason(steady(n=n, v=3.0, lateral=around, others=[hole])) == ""
+    assert reason(steady(n=n, v=3.0, lateral=around)) == "wrong way"
 
 
 def test_what_a_family_asks():

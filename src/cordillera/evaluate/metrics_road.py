@@ -13,7 +13,7 @@ from cordillera.types import Bool, MetricResult, RoadMap, Rollout
 from cordillera.world.world import LEVEL_M
 
 AGAINST_RAD = 0.5 * math.pi
-PASSED_AHEAD_M, PASSED_BEHIND_M = 45.0, 20.0  # one may go around what stands or is slow so near
+PASSED_AHEAD_M, PASSED_BEHIND_M = 60.0, 35.0  # one may go around what stands or is slow so near
 BLOCKS_M = 2.3  # from the route's line to the centre of what stands in its way
 STANDING_MPS, SLOW = 0.5, 0.6  # the latter as a share of the speed limit
 WRONG_WAY_M = 5.0  # of one stretch against traffic; less is a corner cut
@@ -68,7 +68,7 @@ def passing(road: RoadTrack) -> Bool:
     if not track.ids.size:
         return np.zeros(len(track.x), dtype=np.bool_)
     ahead = road.agents[:, :, 0] - road.progress[:, None]
-    near = (ahead > -PASSED_BEHIND_M) & (ahead < PASSED_AHEAD_M) & track.there
+    near = (ahead > -PASSED_BEHIND_M) & (ahead < PASSED_AHEAD_M) & track.present
     reach = BLOCKS_M + 0.5 * np.maximum(track.size[:, 1] - 1.0, 0.0)
     slow = np.maximum(SLOW * np.nan_to_num(road.limit), STANDING_MPS)[:, None]
     return np.any(near & (np.abs(road.agents[:, :, 1]) < reach) & (np.abs(track.pace) < slow), axis=1)

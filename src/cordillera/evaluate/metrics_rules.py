@@ -20,6 +20,7 @@ from cordillera.evaluate.metrics_track import (
 )
 from cordillera.geometry import arc_length
 from cordillera.types import AgentKind, Float, Gesture, LightState, MetricResult, RoadMap, Rollout, SignalKind
+from cordillera.world.regions import REGIONS, Region, region_of
 from cordillera.world.roads import Regulation
 
 SIGN_REACH_M = 3.5  # a stop counts this far before the line
@@ -47,7 +48,8 @@ class Passage:
 def red_lights(rollout: Rollout, road_map: RoadMap) -> MetricResult:
     """How many stop lines the ego's front crossed while their light showed red.
 
-    A flashing red asks for a stand, as a stop sign does. Somebody who waves traffic on overrules the light.
+    A flashing red asks for a stand, as a stop sign does, and so does a red light on the way round the near corner
+    where the region lets one turn on red. Somebody who waves traffic on overrules the light.
     """
     return result("red lights run", len(red_passages(rollout, road_map)), "", "lower")
 
@@ -58,15 +60,28 @@ def red_passages(rollout: Rollout, road_map: RoadMap) -> list[int]:
 
     Where a light has several lines in a row the first one counts.
     """
-    road = road_track(rollout, road_map)
+    road, region = road_track(rollout, road_map), _region(rollout, road_map)
     run = set()
     for group in _in_a_row(road, SignalKind.TRAFFIC_LIGHT):
         first = group[0]
         shown = road.track.signals[first.k, first.rule.signal]
-        stood = shown == LightState.FLASHING_RED and any(_stood(road.track, passage) for passage in group)
-        if shown in RED and not stood and not shown_to_ego(road.track, first.k, Gesture.GO):
+        may_stand = shown == LightState.FLASHING_RED or (region.turn_on_red and _turns_near(road, first.k, region))
+        stood = may_stand and any(_stood(road.track, passage) for passage in group)
+        if shown in RED and not stood and not shown_to_ego(road.track, first.k, Gesture.GO, region):
             run.add(first.k)
     return sorted(run)
+
+
+def _region(rollout: Rollout, road_map: RoadMap) -> Region:
+    """The scenario's rules of the road, else the map's; for an unknown country those of its side of traffic."""
+    code = rollout.scenario.region or road_map.region
+    return region_of(code if code in REGIONS else "", road_map.traffic_side)
+
+
+def _turns_near(road: RoadTrack, k: int, region: Region) -> bool:
+    """Whether the next way over a junction that the ego takes after state k leads round the near corner."""
+    after = [lane for lane in road.lane[k + 1 : k + 100].tolist() if lane >= 0 and road.roads.map.lanes[lane].junction]
+    return bool(after) and road.roads.map.lanes[after[0]].turn == ("left" if region.left_hand else "right")
 
 
 def _in_a_row(road: RoadTrack, kind: SignalKind) -> list[list[Passage]]:
@@ -83,7 +98,10 @@ def _in_a_row(road: RoadTrack, kind: SignalKind) -> list[list[Passage]]:
 
 
 def stop_signs(rollout: Rollout, road_map: RoadMap) -> MetricResult:
-    """How many stop lines of stop signs the ego crossed without having stood before them; lights that work overrule."""
+    """How many stop lines the ego crossed without having stood before them; lights that work overrule stop signs.
+
+    Where the region makes a dark light an all-way stop, its line is one.
+    """
     return result("stop signs run", len(stop_passages(rollout, road_map)), "", "lower")
 
 
@@ -93,25 +111,34 @@ def stop_passages(rollout: Rollout, road_map: RoadMap) -> list[int]:
 
     Where a sign has several lines in a row, a stand at one of them is enough.
     """
-    road = road_track(rollout, road_map)
+    road, region = road_track(rollout, road_map), _region(rollout, road_map)
     run = set()
-    for group in _in_a_row(road, SignalKind.STOP):
+    groups = _in_a_row(road, SignalKind.STOP)
+    if region.dark_light == "all-way stop":
+        lights = _in_a_row(road, SignalKind.TRAFFIC_LIGHT)
+        groups += [g for g in lights if road.track.signals[g[0].k, g[0].rule.signal] == LightState.OFF]
+    for group in groups:
         k = group[0].k
         lit = any(
             other.kind is SignalKind.TRAFFIC_LIGHT and road.track.signals[k, other.signal] in WORKING
             for other in road.roads.regulations(group[0].rule.lane)
         )
-        waved = shown_to_ego(road.track, k, Gesture.GO)
+        waved = shown_to_ego(road.track, k, Gesture.GO, region)
         if not lit and not waved and not any(_stood(road.track, passage) for passage in group):
             run.add(k)
     return sorted(run)
 
 
-def shown_to_ego(track: Track, k: int, gesture: Gesture) -> list[int]:
-    """The columns of those who show a gesture to the ego in state k: within 45 m ahead, facing it or a school bus."""
+def shown_to_ego(track: Track, k: int, gesture: Gesture, region: Region) -> list[int]:
+    """The columns of those who show a gesture to the ego in state k: within 45 m ahead and facing it.
+
+    A school bus shows it to those behind, to both directions or to nobody, as the region says.
+    """
     away = track.pose[k, :, :2] - (track.x[k], track.y[k])
     ahead = away[:, 0] * math.cos(track.yaw[k]) + away[:, 1] * math.sin(track.yaw[k])
-    faces = (np.cos(track.pose[k, :, 2] - track.yaw[k]) < -0.5) | (track.kind == AgentKind.SCHOOL_BUS)
+    turned = np.cos(track.pose[k, :, 2] - track.yaw[k])
+    meant = {"both": np.abs(turned) > 0.5, "behind": turned > 0.5}.get(region.school_bus, np.zeros_like(turned) > 0.0)
+    faces = np.where(track.kind == AgentKind.SCHOOL_BUS, meant, turned < -0.5)
     near = (np.hypot(away[:, 0], away[:, 1]) < GESTURE_M) & (ahead > -0.5 * track.length_m)
     return np.flatnonzero(track.there[k] & (track.shows[k] == gesture) & near & faces).tolist()
 
@@ -123,17 +150,17 @@ def gestures_ignored(rollout: Rollout, road_map: RoadMap) -> MetricResult:
     What is shown counts from 2 s on.
     """
     road = road_track(rollout, road_map)
-    track, told = road.track, round(GESTURE_S / DT_S)
+    track, told, region = road.track, round(GESTURE_S / DT_S), _region(rollout, road_map)
     passed: set[int] = set()
     for column in np.flatnonzero((track.shows == Gesture.STOP).any(axis=0)).tolist():
         for k in range(told, len(track.x) - 1):
-            if column in shown_to_ego(track, k, Gesture.STOP) and np.all(
+            if column in shown_to_ego(track, k, Gesture.STOP, region) and np.all(
                 track.shows[k - told : k, column] == Gesture.STOP
             ):
                 passed |= {column} if _passes(track, k, column) else set()
     for kind in (SignalKind.TRAFFIC_LIGHT, SignalKind.STOP):
         for passage in passages(road, kind):
-            for column in shown_to_ego(track, passage.k, Gesture.STOP):
+            for column in shown_to_ego(track, passage.k, Gesture.STOP, region):
                 long = track.shows[max(passage.k - told, 0) : passage.k, column] == Gesture.STOP
                 if track.kind[column] == AgentKind.POLICE_OFFICER and len(long) == told and long.all():
                     passed.add(column)

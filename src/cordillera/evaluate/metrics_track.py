@@ -78,7 +78,8 @@ class Track:
     ids: Int  # (A,)
     kind: Int  # (A,) AgentKind
     size: Float  # (A, 3)
-    there: Bool  # (N, A) present, on the ego's level, and nothing that may be driven over at the ego's speed
+    present: Bool  # (N, A) on the ego's level
+    there: Bool  # (N, A) present, and nothing that may be driven over at the ego's speed
     pose: Float  # (N, A, 3) x, y, yaw
     pace: Float  # (N, A) speed along the heading
     push: Float  # (N, A) acceleration along the heading
@@ -136,9 +137,10 @@ def _track(rollout: Rollout) -> Track:
         out[when, column] = values
         return out
 
-    there = np.zeros((len(states), len(ids)), dtype=np.bool_)
-    there[when, column] = np.abs(flat["xyz"][:, 2] - rear[when, 2]) < LEVEL_M
+    present = np.zeros((len(states), len(ids)), dtype=np.bool_)
+    present[when, column] = np.abs(flat["xyz"][:, 2] - rear[when, 2]) < LEVEL_M
     speed, kind = np.array([state.ego.speed_mps for state in states]), flat["kind"][first]
+    there = present.copy()
     for passable, limit in PASSABLE_MPS.items():
         there &= ~((np.abs(speed) <= limit)[:, None] & (kind == passable))
     return Track(
@@ -155,6 +157,7 @@ def _track(rollout: Rollout) -> Track:
         ids=ids,
         kind=kind,
         size=flat["size_lwh"][first].reshape(len(ids), 3),
+        present=present,
         there=there,
         pose=grid(np.column_stack([flat["xyz"][:, :2], flat["yaw_rad"]])),
         pace=grid(flat["speed_mps"]),
@@ -218,10 +221,10 @@ class RoadTrack:
 
     @cached_property
     def agents(self) -> Float:
-        """(N, A, 2) each agent's arc length on the route and its offset to the left; inf where it is not there."""
+        """(N, A, 2) each agent's arc length on the route and its offset to the left; inf where it is not present."""
         track, line = self.track, np.ascontiguousarray(self.guide.route.xyz[:, :2])
         points = np.ascontiguousarray(track.pose[:, :, :2].reshape(-1, 2))
-        out = project_all(points, track.there.ravel(), line, arc_length(line))
+        out = project_all(points, track.present.ravel(), line, arc_length(line))
         return out.reshape(*track.there.shape, 2)
 
 
