@@ -262,7 +262,12 @@ def _worst(report: SuiteReport, clips: Sequence[Clip], folder: Path) -> str:
 def _caption(result: CaseResult) -> str:
     end = "passed" if result.success else f'<span class="bad">{esc(result.reason)}</span>'
     where = f"{esc(result.case.family)}, {esc(result.region)}, seed {result.case.seed}"
-    return f'{where}: {end} <span class="soft">after {result.driven_s:.1f} s on {esc(result.map)}</span>'
+    return f'{where}: {end} <span class="soft">after {result.driven_s:.1f} s on {esc(_short(result.map))}</span>'
+
+
+def _short(map_name: str) -> str:
+    """A map's name without the figures of a built road, which stand in results.json."""
+    return map_name.split(",")[0] if map_name.startswith("built:") else map_name
 
 
 def _failures(report: SuiteReport) -> str:
@@ -308,5 +313,5 @@ def _failure(result: CaseResult) -> str:
     return (
         f"<tr {marks}><td>{esc(case.policy)}</td><td>{esc(case.family)}</td><td>{esc(result.region)}</td>"
         f'<td class="right">{case.seed}</td><td>{esc(result.reason)}{trace}</td>'
-        f'<td class="right">{result.driven_s:.1f} s</td><td class="soft">{esc(result.map)}</td></tr>'
+        f'<td class="right">{result.driven_s:.1f} s</td><td class="soft">{esc(_short(result.map))}</td></tr>'
     )
