@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cordillera.sensors.kernels import allocating, inlined, kernel
+from cordillera.sensors.kernels import inlined, kernel
 from cordillera.sensors.render_geometry import Drawn, View
 from cordillera.sensors.rig import ray_table, theta_limit, unproject
-from cordillera.types import Camera, Float, Int
+from cordillera.types import Camera, Float
 
 Single = NDArray[np.float32]
 TILE_W, TILE_H = 16, 8
@@ -206,38 +206,3 @@ def rasterise(drawn: Drawn, view: View, lens: Lens, first: int, last: int, out: 
                 fx, fy = j * TILE_W, i * TILE_H
                 lx, ly = min(width, fx + TILE_W), min(height, fy + TILE_H)
                 fill(lens.ray, out.edge[t], out.plane[t], t, fx, lx, fy, ly, out.inverse, out.seen)
-
-
-@allocating
-def count_alone(drawn: Drawn, view: View, lens: Lens, buffers: Buffers) -> tuple[Int, Int]:
-    """What is drawn -> pixels that each item shows, and that it would show alone: (N,), (N,)."""
-    items = drawn.filled[2]
-    shown, alone = np.zeros(items, np.int64), np.zeros(items, np.int64)
-    single = np.zeros((view.height, view.width), np.float32)
-    mark = np.full((view.height, view.width), -1, np.int32)
-    for y in range(view.height):
-        for x in range(view.width):
-            if buffers.seen[y, x] >= 0:
-                shown[drawn.owner[buffers.seen[y, x]]] += 1
-    for k in range(items):
-        if drawn.items.label[k] == 0:
-            continue
-        x0, x1, y0, y1 = view.width, 0, view.height, 0
-        for t in range(drawn.first_tri[k], drawn.first_tri[k + 1]):
-            a, b, c = drawn.tri[t]
-            bx0, bx1, by0, by1, size = bounds(drawn.pixel, a, b, c, lens.corner_ratio[0])
-            if not size < LARGE_PX:
-                x0, x1, y0, y1 = 0, view.width, 0, view.height
-                break
-            x0, x1 = min(x0, max(0, math.floor(bx0))), max(x1, min(view.width, math.ceil(bx1) + 1))
-            y0, y1 = min(y0, max(0, math.floor(by0))), max(y1, min(view.height, math.ceil(by1) + 1))
-        if x0 >= x1 or y0 >= y1:
-            continue
-        single[y0:y1, x0:x1] = 0.0
-        mark[y0:y1, x0:x1] = -1
-        own = Buffers(single, mark, buffers.plane, buffers.edge, buffers.drawn)
-        rasterise(drawn, view, lens, drawn.first_tri[k], drawn.first_tri[k + 1], own)
-        for y in range(y0, y1):
-            for x in range(x0, x1):
-                alone[k] += mark[y, x] >= 0
-    return shown, alone
