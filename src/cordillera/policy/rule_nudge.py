@@ -24,7 +24,7 @@ JOIN_M = 22.0  # bodies nearer to each other than this are passed together
 GRID_M = 0.25
 EDGE_M = 0.05  # between body and edge of the road
 SIDE_MPS2, SIDE_MAX_MPS2 = 1.6, 2.2  # of a move to the side
-TIGHT_M = 7.5  # radius of the tightest bend of a move
+TIGHT_M = 6.0  # radius of the tightest bend of a move
 BEFORE_M, AFTER_M = 0.6, 0.8  # between bumpers and a body while the offset is held
 STOP_M = 0.8
 PASS_MPS = 5.0  # faster than who is overtaken
@@ -173,12 +173,14 @@ def _best(scene: Scene, group: Group, seen: list[Body]) -> Offer | None:
 def _over(scene: Scene, group: Group, to: float, half: float, lane_left: float, lane_right: float) -> str:
     """Over whose lane the body reaches on an offset."""
     if to + half > lane_left + 0.1:
-        edge = to + half - 0.1
+        inner, outer = lane_left + 0.3, to + half - 0.1
     elif -to + half > lane_right + 0.1:
-        edge = to - half + 0.1
+        inner, outer = -lane_right - 0.3, to - half + 0.1
     else:
         return ""
-    ways = {whose(scene.roads, scene.path, s, edge) for s in (group.s0_m, 0.5 * (group.s0_m + group.s1_m), group.s1_m)}
+    places = (group.s0_m, 0.5 * (group.s0_m + group.s1_m), group.s1_m)
+    edges = {round(edge, 2) for edge in (inner, 0.5 * (inner + outer), outer) if abs(edge) <= abs(outer)} | {outer}
+    ways = {whose(scene.roads, scene.path, s, edge) for s in places for edge in edges}
     return "against" if "against" in ways else "along" if "along" in ways else ""
 
 

@@ -16,6 +16,7 @@ from cordillera.types import AgentKind, Cause, LightState, Longitudinal, SignalK
 
 SIDE_MARGIN_M, STANDING_MARGIN_M = 0.25, 0.1
 CUT_IN_S = 2.5
+CLEAR_M = 6.0  # more than behind a leader, before what stands for good
 LOOK_M = 80.0
 BLINKER_M = 35.0
 QUEUED_M = 25.0  # who stands so far before a zone is kept by someone else
@@ -73,6 +74,8 @@ def _in_the_way(scene: Scene, i: int, rear: float, turn: float, speed: float, ha
         else (scene.name(row), fitting(scene.name(row), "blocking the ego lane"))
     )
     decision = Longitudinal.FOLLOW_LEAD if moves else Longitudinal.STOP
+    if not moves and scene.scripted[i]:  # far enough from it to get out again
+        rear = max(min(rear, rear - CLEAR_M), min(rear, scene.front_m + 3.2 + 0.09 * scene.speed_mps**2))
     return Constraint(
         FOLLOW, rear, Cause(kind, target, relation, scene.t_us, gap), decision, max(along, 0.0),
         float(np.clip(scene.agents.accel_mps2[row], -4.0, 1.0)),

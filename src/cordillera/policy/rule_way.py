@@ -74,7 +74,7 @@ def _fade(scene: Scene, away: Float, aside: float, aside_slope: float, length: f
     """Distances along the path -> offset to the left of the line to drive and its slope there."""
     path, here = scene.path, scene.path.index(scene.station_m)
     d0 = scene.offset_m - aside
-    length = max(length, 4.0 * math.sqrt(abs(d0) * max(abs(d0), 1.5)), scene.speed_mps * math.sqrt(2.0 * abs(d0)))
+    length = max(length, 3.2 * math.sqrt(abs(d0) * max(abs(d0), 1.5)), scene.speed_mps * math.sqrt(2.0 * abs(d0)))
     heading = min(max(scene.heading_rad, -1.0), 1.0)
     d1 = math.tan(heading) * (1.0 - path.curvature[here] * scene.offset_m) - aside_slope
     bend = scene.state.ego.curvature_1pm if scene.speed_mps > 1.0 else path.curvature[here]
