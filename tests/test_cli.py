@@ -23,6 +23,7 @@ from cordillera.types import CameraName
 def test_a_drive_leaves_a_rollout_a_video_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder = tmp_path / "out"
     command = ["drive", "--map", "built:curve", "--duration", "2", "--time", "dusk", "--size", "96x54"]
+    command += ["--sensor", "noisy"]
     status = main([*command, "--output", str(folder)])
     assert status == 0
     assert sorted(p.name for p in folder.iterdir()) == ["drive.mp4", "index.html", "rollout.npz"]

@@ -16,6 +16,7 @@ from cordillera.cli_data import add_data
 from cordillera.types import Weather
 
 POLICIES = ("expert", "route-follower", "constant-velocity")
+SENSORS = ("ideal", "noisy")
 TIMES = {"dawn": 6.5, "morning": 9.0, "noon": 12.0, "afternoon": 15.5, "dusk": 18.5, "night": 23.0}
 
 
@@ -93,6 +94,10 @@ def parser() -> argparse.ArgumentParser:
     drive.add_argument("--policy", type=one_of(POLICIES), default="expert", help=f"who drives: {', '.join(POLICIES)}")
     drive.add_argument("--cameras", type=cameras_of, default="front-wide,front-tele", help=f"of {', '.join(WORDS)}")
     drive.add_argument("--size", type=size_of, default="384x216", help="of a camera's picture, as WIDTHxHEIGHT")
+    drive.add_argument(
+        "--sensor", type=one_of(SENSORS), default="ideal",
+        help="ideal: pictures as drawn; noisy: automatic exposure with lag, shot and read noise, lost frames",
+    )  # fmt: skip
     drive.add_argument("--duration", type=number(1.0, 3600.0, "seconds"), default=40.0, help="longest drive in seconds")
     drive.add_argument(
         "--output",
@@ -133,6 +138,7 @@ def run_drive(arguments: argparse.Namespace) -> int:
         policy=arguments.policy,
         cameras=arguments.cameras,
         size=arguments.size,
+        sensor=arguments.sensor,
         weather=Weather(arguments.weather),
         hour=arguments.time,
         duration_s=arguments.duration,

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +24,7 @@ from cordillera.policy.baselines import ConstantVelocity, RouteFollower
 from cordillera.policy.rule import RuleExpert
 from cordillera.runtime.driver import DriverConfig, Policy, SafeDriver
 from cordillera.runtime.track import TrackConfig
+from cordillera.sensors.imaging import NOISY, ImagingConfig
 from cordillera.sensors.observe import Observer
 from cordillera.sensors.render import CpuRenderer, RenderConfig
 from cordillera.sensors.rig import rig
@@ -44,6 +45,9 @@ POLICIES: dict[str, Callable[[], Policy]] = {
 }
 
 
+SENSORS = {"ideal": ImagingConfig(), "noisy": NOISY}
+
+
 @dataclass(frozen=True)
 class DriveJob:
     """One drive: where, under which conditions, by whom, for how long."""
@@ -53,6 +57,7 @@ class DriveJob:
     policy: str = "expert"
     cameras: tuple[str, ...] = ()
     size: tuple[int, int] = (384, 216)  # of a camera's picture
+    sensor: str = "ideal"  # or "noisy"
     weather: Weather = Weather.CLEAR
     hour: float = 12.0
     duration_s: float = 40.0
@@ -128,7 +133,8 @@ def observer_of(job: DriveJob, scenario: Scenario, road_map: RoadMap) -> Observe
         return Observer()
     scene = build_scene(road_map, scenario.weather, scenario.hour, scenario.region, scenario.seed)
     cameras = rig(job.cameras, *job.size, vehicle=scenario.vehicle)
-    return Observer(cameras, CpuRenderer(scene, RenderConfig(threads=min(len(job.cameras), os.cpu_count() or 1))))
+    renderer = CpuRenderer(scene, RenderConfig(threads=min(len(job.cameras), os.cpu_count() or 1)))
+    return Observer(cameras, renderer, replace(SENSORS[job.sensor], seed=job.seed))
 
 
 @contextmanager
