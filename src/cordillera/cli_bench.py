@@ -22,6 +22,7 @@ def add_bench(verbs: argparse._SubParsersAction[argparse.ArgumentParser], camera
         "--policy",
         action="append",
         metavar="NAME",
+        default=argparse.SUPPRESS,
         help="who drives: a bundled policy, or your own as module:Class; give it again to compare (default: expert)",
     )
     bench.add_argument(
@@ -30,7 +31,7 @@ def add_bench(verbs: argparse._SubParsersAction[argparse.ArgumentParser], camera
     bench.add_argument("--split", choices=("train", "val", "test"), default="val", help="which scenarios to draw from")
     families = "families joined by commas, or all; maps:NAME is everyday driving on a map, and may hold no comma"
     bench.add_argument("--families", type=words, default="all", help=families)
-    bench.add_argument("--regions", type=words, default="", help="joined by commas; none: each family's own")
+    bench.add_argument("--regions", type=words, default="own", help="joined by commas, or own: each family's own")
     bench.add_argument("--cameras", type=cameras, default="none", help="camera names joined by commas, or none")
     bench.add_argument("--workers", type=count_from(0), default=0, help="processes; 0: one a core")
     bench.add_argument("--ray", action="store_true", help="drive on a Ray cluster (needs the extra: scale)")
@@ -51,15 +52,15 @@ def count_from(least: int) -> Callable[[str], int]:
 
 
 def words(word: str) -> tuple[str, ...]:
-    """Words joined by commas; "" and "all" are none, which stands for all."""
-    return () if word in ("", "all") else tuple(part.strip() for part in word.split(",") if part.strip())
+    """Words joined by commas; "all" and "own" are none, which leaves the choice to the job."""
+    return () if word in ("", "all", "own") else tuple(part.strip() for part in word.split(",") if part.strip())
 
 
 def run_bench(arguments: argparse.Namespace) -> int:
     from cordillera import presets_bench
 
     job = presets_bench.BenchJob(
-        policies=tuple(dict.fromkeys(arguments.policy or ["expert"])),
+        policies=tuple(dict.fromkeys(getattr(arguments, "policy", ["expert"]))),
         families=arguments.families,
         regions=arguments.regions,
         split=arguments.split,

@@ -154,8 +154,8 @@ def places_of(job: BenchJob) -> list[tuple[str, str]]:
             places += [(name, "")] * (not job.regions)
         else:
             near = get_close_matches(name, FAMILIES, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(f"family {name!r} is not known: {hint}Give {MAPS}NAME or some of {', '.join(FAMILIES)}")
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"family {name!r} is not known. {hint}Give {MAPS}NAME or some of {', '.join(FAMILIES)}")
     if not places:
         raise ValueError(f"no family of {', '.join(job.families)} happens in {', '.join(job.regions)}")
     return places
