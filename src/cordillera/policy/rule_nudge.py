@@ -196,10 +196,21 @@ def _moves(scene: Scene, group: Group, offer: Offer, before: list[Move]) -> tupl
     s1 = group.s0_m - scene.nose_m - BEFORE_M
     s2 = group.s1_m + scene.tail_m + AFTER_M
     left = abs(offer.to_m - scene.offset_m)
-    if left > 0.3 and s1 - scene.station_m < 0.8 * _tightest(left) and scene.station_m < s2:
-        return None
+    if left > 0.3 and scene.station_m < s2:
+        avail = _unshifted(scene, group) - scene.nose_m - BEFORE_M - scene.station_m
+        if avail < 0.8 * _tightest(left):
+            return None
+        if s1 < scene.station_m + avail:
+            s1 = max(s1, scene.station_m + min(avail, max(_tightest(left), 2.0 * scene.speed_mps)))
     back = min(max(pace * math.sqrt(5.77 * abs(offer.to_m) / SIDE_MPS2), _tightest(offer.to_m), 8.0), 35.0)
     return Move(max(s1 - length, start), s1, offer.to_m), Move(s2, s2 + back, 0.0)
+
+
+def _unshifted(scene: Scene, group: Group) -> float:
+    """Where the first body of a group begins that would be struck on the ego's present offset."""
+    half, own = 0.5 * scene.vehicle.width_m, scene.offset_m
+    met = [b.s0_m for b in group.bodies if max(b.low_m - own, own - b.high_m) - half < b.least_m]
+    return max(min(met), group.s0_m) if met else group.s1_m
 
 
 def _tightest(by_m: float) -> float:

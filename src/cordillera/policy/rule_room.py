@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from cordillera.geometry import wrap_angle
 from cordillera.policy.rule_path import Path
 from cordillera.types import Float
 from cordillera.world.roads import Roads
@@ -81,10 +82,11 @@ def whose(roads: Roads, path: Path, s_m: float, offset_m: float) -> str:
     yaw = float(path.yaw[i])
     x = float(path.xy[i, 0]) - offset_m * math.sin(yaw)
     y = float(path.xy[i, 1]) + offset_m * math.cos(yaw)
-    place = roads.nearest(x, y, yaw, 6.0)
+    place = roads.nearest(x, y, None, 6.0)
     if place is None:
         return ""
     left, right = roads.width(place.lane, place.s_m)
     if not -right - SLACK_M < place.lateral_m < left + SLACK_M:
         return ""
-    return "along" if abs(place.yaw_error_rad) < ALIGNED_RAD else "against"
+    turn = float(wrap_angle(roads.pose(place.lane, place.s_m)[1] - yaw))
+    return "along" if abs(turn) < ALIGNED_RAD else "against"
