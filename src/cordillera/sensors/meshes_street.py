@@ -26,7 +26,7 @@ from cordillera.sensors.scene_arrays import Prototype
 
 ZINC, BARK, SOOT = (0.32, 0.33, 0.34), (0.085, 0.060, 0.042), (0.012, 0.013, 0.014)
 # saturated, because bright lamps lose colour in the shoulder of the tone curve
-RED, AMBER, GREEN = (1.0, 0.008, 0.005), (1.0, 0.18, 0.0), (0.02, 0.95, 0.10)
+RED, AMBER, GREEN = (1.0, 0.008, 0.005), (1.0, 0.13, 0.0), (0.02, 0.95, 0.10)
 
 
 def traffic_light(lenses: int, lying: bool, plate: bool) -> Prototype:

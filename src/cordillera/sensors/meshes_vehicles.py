@@ -161,7 +161,7 @@ def _cabin(shape: Shape, solid_rear: bool) -> Mesh:
         ]
     )
     edge = np.concatenate([top, crown])
-    quads = [(0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7), (4, 5, 6, 7)]
+    quads = [(0, 4, 5, 1), (1, 5, 6, 2), (2, 6, 7, 3), (3, 7, 4, 0), (4, 7, 6, 5)]
     roof = make(edge, np.array([t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))]), PAINT, crease_deg=50.0)
     pillars = []
     for y in (1.0, -1.0):

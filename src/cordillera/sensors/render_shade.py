@@ -63,7 +63,7 @@ def emission(material: int, flags: int, seed: int, t_s: float, color: Float) -> 
     if material == TAILLAMP:
         if flags & BRAKING:
             return 3.5, 0.03, 0.02
-        return (0.9, 0.02, 0.015) if flags & LAMPS_ON else (0.0, 0.0, 0.0)
+        return (0.22, 0.004, 0.003) if flags & LAMPS_ON else (0.0, 0.0, 0.0)
     if material in (BLINKER_LEFT, BLINKER_RIGHT):
         on = flags & (INDICATES_LEFT if material == BLINKER_LEFT else INDICATES_RIGHT)
         return (3.0, 0.75, 0.01) if on and blinks(t_s, 0, 1.5) else (0.0, 0.0, 0.0)
