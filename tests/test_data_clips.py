@@ -15,17 +15,18 @@ import pytest
 
 from cordillera.data import egomotion, layout
 from cordillera.data.check import damaged_files, hub_view
-from cordillera.data.clip import Clip, ClipMeta, Counterfactual, Film, Said
+from cordillera.data.clip import Clip, ClipMeta, Film, Said
 from cordillera.data.read import ClipSet, open_set
 from cordillera.data.video import VideoWriter
 from cordillera.data.write import write_chunk, write_index
 from cordillera.geometry import invert, quat_from_yaw, rotation_of, transform_of, transform_points, yaw_of
 from cordillera.loop import roll_out
 from cordillera.policy.baselines import RouteFollower
+from cordillera.reasoning.counterfactual import Counterfactual
 from cordillera.runtime.driver import SafeDriver
 from cordillera.sensors.observe import Observer
 from cordillera.sensors.rig import rig
-from cordillera.types import Cause, EgoState, Lateral, Longitudinal, ReasoningTrace, Rollout
+from cordillera.types import Cause, EgoState, Lateral, Longitudinal, ReasoningTrace, Rollout, Trajectory
 from cordillera.world.maps import load_map
 from cordillera.world.spawn import make_scenario
 from cordillera.world.world import World
@@ -76,7 +77,8 @@ def clip(seed: int, folder: Path) -> Clip:
     meta = ClipMeta(layout.clip_id_of(MAP, seed), "train", "DE", 6, 12, "clear", "everyday", MAP, seed)
     films = tuple(film(camera, folder, 4 * k + seed, 10_000 * k) for k, camera in enumerate(cameras.cameras))
     said = (Said(2_000_000, trace("Follow."), True), Said(2_500_000, trace("Follow on.", float("nan"))))
-    other = Counterfactual(2_000_000, Longitudinal.STOP, None, np.ones((64, 3)) * seed, np.zeros(64), "safe")
+    path = Trajectory(100_000 * np.arange(1, 65), np.ones((64, 3)) * seed, quat_from_yaw(np.zeros(64)), "rig")
+    other = 2_000_000, Counterfactual(Longitudinal.STOP, None, "", path, "safe", 6.4)
     return Clip(meta, drive(seed), load_map(MAP), cameras, films, said, (other,))
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from cordillera import presets_data
 from cordillera.data.read import open_set
+from cordillera.presets_clip import scenario_of
 from cordillera.presets_data import DataJob, generate, inspect, orders_of, stats, verify
 from cordillera.types import Longitudinal
 
@@ -67,7 +68,7 @@ def test_every_clip_has_a_seed_of_its_own_and_splits_share_none():
     train = orders_of(job(Path("x"), clips=40))
     assert len({order.seed for order in train}) == 40
     seeds = {
-        split: {presets_data.scenario_of(replace(order, split=split), 0).seed for order in train[:6]}
+        split: {scenario_of(replace(order, split=split), 0).seed for order in train[:6]}
         for split in ("train", "val", "test")
     }
     assert not seeds["train"] & seeds["val"]
@@ -83,6 +84,7 @@ def test_reasons_come_at_two_hertz_and_at_keyframes(made):
         said = held.said(clip)
         times = {s.t_us for s in said}
         assert times >= set(range(0, 20_000_000, 500_000))
+        assert len(times) == len(said)
         assert all(isinstance(s.trace.longitudinal, Longitudinal) for s in said if s.trace.longitudinal)
         for s in said:
             if s.keyframe:

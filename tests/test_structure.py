@@ -18,6 +18,7 @@ LAYERS = (
     ("cli",),
     ("cli_bench", "cli_data"),
     ("presets_bench", "presets_data"),
+    ("presets_clip",),
     ("presets",),
     ("train", "serve", "viewer"),
     ("env",),

@@ -5,47 +5,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cordillera.data import layout
 from cordillera.data.check import damaged_files
-from cordillera.data.clip import Clip, ClipMeta, Film, Said
 from cordillera.data.read import open_set
-from cordillera.data.video import VideoWriter
 from cordillera.data.write import ledger_path, put, read_ledgers, write_chunk, write_index
-from cordillera.loop import roll_out
-from cordillera.policy.rule import RuleExpert
-from cordillera.runtime.driver import DriverConfig, SafeDriver
-from cordillera.runtime.track import TrackConfig
-from cordillera.sensors.observe import Observer
-from cordillera.sensors.render import CpuRenderer
-from cordillera.sensors.rig import rig
-from cordillera.sensors.scene import build_scene
-from cordillera.types import Observation, Rig, Rollout, Scenario, Step
-from cordillera.world.maps import load_map
-from cordillera.world.spawn import make_scenario
-from cordillera.world.vehicle import VehicleConfig
-from cordillera.world.world import World
+from cordillera.presets_clip import Made, Order, Spent, make_clip
 
 PLAN = Path("world/plan.json")  # what the set is made of: it rebuilds the set, and keeps two plans from mixing
-MAPS = "maps:"  # "maps:town01" is the family of everyday drives through a map
-ATTEMPTS = 6  # seeds that are tried for a clip before it is given up
-SAID_US = 500_000  # reasons are written at 2 Hz, and where the decision changes
-SETTLED_US = 1_000_000  # a decision that lasts so long makes a keyframe
-Spent = defaultdict[str, float]
-COUNTRY = {"US": "United States", "DE": "Germany", "GB": "United Kingdom", "JP": "Japan", "FR": "France"}
 
 
 @dataclass(frozen=True)
@@ -66,33 +43,12 @@ class DataJob:
 
 
 @dataclass(frozen=True)
-class Order:
-    """One clip to be made."""
-
-    family: str
-    region: str
-    split: str
-    seed: int
-    cameras: tuple[str, ...]
-    size: tuple[int, int]
-    crf: int
-
-
-@dataclass(frozen=True, eq=False)
-class Made:
-    """What became of an order: a clip or none, why drives were rejected, and where the seconds went."""
-
-    clip: Clip | None
-    rejected: tuple[str, ...]
-    seconds: tuple[tuple[str, float], ...]  # process time of set-up, drive, render and encode
-
-
-@dataclass(frozen=True)
 class DataResult:
     folder: Path
     clips: int
     made: int  # in this call
     rejected: tuple[tuple[str, int], ...]
+    verdicts: tuple[tuple[str, int], ...]  # of the causes that the labeller tested
     seconds: tuple[tuple[str, float], ...]
 
 
@@ -105,129 +61,6 @@ def orders_of(job: DataJob) -> list[Order]:
         Order(*pairs[k % len(pairs)], job.split, job.seed * 1_000_000 + k, job.cameras, job.size, job.crf)
         for k in range(job.clips)
     ]
-
-
-def scenario_of(order: Order, attempt: int) -> Scenario:
-    """An order -> a scenario that lasts as long as a clip."""
-    seed = order.seed * ATTEMPTS + attempt
-    if order.family.startswith(MAPS):
-        splits = ("train", "val", "test")
-        number = len(splits) * seed + splits.index(order.split)  # splits share no seed
-        return make_scenario(order.family.removeprefix(MAPS), number, layout.CLIP_S, region=order.region)
-    from cordillera.world.scenarios import make_family
-
-    return replace(make_family(order.family, seed, order.split, order.region), duration_s=layout.CLIP_S)
-
-
-# ----------------------------------------------------------------------- a clip
-
-
-def make_clip(order: Order) -> Made:
-    """Drive, film and describe one clip. Drives that end before their 20 s are rejected, and the next seed is tried."""
-    rejected: list[str] = []
-    spent: Spent = defaultdict(float)
-    for attempt in range(ATTEMPTS):
-        mark = time.process_time()
-        scenario = scenario_of(order, attempt)
-        world = World(scenario)
-        cameras = rig(order.cameras, *order.size, vehicle=scenario.vehicle) if order.cameras else None
-        spent["set-up"] += time.process_time() - mark
-        with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-            camera_crew = _crew(scenario, cameras, order.crf, Path(scratch), stack, spent)
-            mark = time.process_time()
-            driver = SafeDriver(
-                RuleExpert(), DriverConfig(track=TrackConfig(vehicle=VehicleConfig(spec=scenario.vehicle)))
-            )
-            rollout = roll_out(scenario, world, Observer(), driver, camera_crew)
-            spent["drive"] += time.process_time() - mark
-            stack.close()
-            if rollout.ended != "duration":
-                rejected.append(rollout.ended)
-                continue
-            stamps = np.array([step.state.t_us for step in rollout.steps], dtype=np.int64)
-            films = tuple(
-                Film(camera, stamps, (Path(scratch) / f"{camera.name}.mp4").read_bytes())
-                for camera in (cameras.cameras if cameras else ())
-            )
-        spent["drive"] -= spent["render"] + spent["encode"]
-        made = Clip(
-            _meta(order, scenario),
-            timeless(rollout),
-            world.map,
-            cameras or Rig((), scenario.vehicle),
-            films,
-            said_in(rollout),
-        )
-        return Made(made, tuple(rejected), tuple(spent.items()))
-    return Made(None, tuple(rejected), tuple(spent.items()))
-
-
-def _crew(
-    scenario: Scenario, cameras: Rig | None, crf: int, folder: Path, stack: ExitStack, spent: Spent
-) -> Callable[[Step, Observation], None] | None:
-    """What films every step of a drive into `folder`, a file a camera; None without cameras."""
-    if cameras is None:
-        return None
-    mark = time.process_time()
-    scene = build_scene(load_map(scenario.map), scenario.weather, scenario.hour, scenario.region, scenario.seed)
-    renderer = CpuRenderer(scene)
-    writers = [
-        stack.enter_context(VideoWriter(folder / f"{c.name}.mp4", c.width, c.height, c.rate_hz, crf))
-        for c in cameras.cameras
-    ]
-    spent["set-up"] += time.process_time() - mark
-
-    def film(step: Step, observation: Observation) -> None:
-        start = time.process_time()
-        frames = renderer.render(step.state, cameras)
-        middle = time.process_time()
-        for writer, frame in zip(writers, frames, strict=True):
-            writer.add(frame.rgb)
-        spent["render"] += middle - start
-        spent["encode"] += time.process_time() - middle
-
-    return film
-
-
-def _meta(order: Order, scenario: Scenario) -> ClipMeta:
-    parts = (order.family, scenario.region, order.split, order.seed, *order.cameras, *order.size, order.crf)
-    country = COUNTRY.get(scenario.region, scenario.region)
-    name = order.family if scenario.family == "" else scenario.family
-    month = 1 + scenario.seed % 12
-    return ClipMeta(
-        layout.clip_id_of(*parts), order.split, country, month, int(scenario.hour), scenario.weather.value, name,
-        scenario.map, scenario.seed,
-    )  # fmt: skip
-
-
-def timeless(rollout: Rollout) -> Rollout:
-    """A rollout -> the same without the latencies of its decisions: they belong to the machine, not to the clip."""
-    steps = []
-    for step in rollout.steps:
-        decision = replace(step.output.decision, latency_ms=0.0)
-        steps.append(replace(step, output=replace(step.output, decision=decision)))
-    return replace(rollout, steps=tuple(steps))
-
-
-def said_in(rollout: Rollout) -> tuple[Said, ...]:
-    """A rollout -> the reasons that its policy gave, at 2 Hz and at keyframes.
-
-    A keyframe is where a decision on either axis begins that then lasts a second or more.
-    """
-    steps = [step for step in rollout.steps if step.output.decision.reasoning is not None]
-    out: list[Said] = []
-    start = rollout.scenario.initial.t_us
-    traces = [t for step in steps if (t := step.output.decision.reasoning) is not None]
-    decision = [(trace.longitudinal, trace.lateral) for trace in traces]
-    for k, step in enumerate(steps):
-        t_us = step.state.t_us
-        begins = k > 0 and decision[k] != decision[k - 1]
-        if begins:
-            lasts = [other.state.t_us - t_us <= SETTLED_US for other in steps[k:]].count(True)
-            begins = all(decision[m] == decision[k] for m in range(k, min(k + lasts, len(steps))))
-        if begins or (t_us - start) % SAID_US == 0:
-            out.append(Said(t_us, traces[k], begins))
-    return tuple(out)
 
 
 # ---------------------------------------------------------------------- a set
@@ -244,7 +77,7 @@ def generate(job: DataJob, console: Console | None = None) -> DataResult:
     _claim(job)
     chunks = [orders[k : k + job.chunk_clips] for k in range(0, len(orders), job.chunk_clips)]
     todo = [k for k in range(len(chunks)) if not ledger_path(job.output, k).is_file()]
-    rejected, made = Counter[str](), 0
+    rejected, verdicts, made = Counter[str](), Counter[str](), 0
     spent: Spent = defaultdict(float)
     columns = (
         TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -258,6 +91,7 @@ def generate(job: DataJob, console: Console | None = None) -> DataResult:
         ):
             for outcome in outcomes:
                 rejected.update(outcome.rejected)
+                verdicts.update(dict(outcome.verdicts))
                 for name, seconds in outcome.seconds:
                     spent[name] += seconds
             clips = [outcome.clip for outcome in outcomes if outcome.clip is not None]
@@ -268,7 +102,7 @@ def generate(job: DataJob, console: Console | None = None) -> DataResult:
             spent["write"] += time.process_time() - mark
             made += len(clips)
     total = write_index(job.output)
-    result = DataResult(job.output, total, made, tuple(rejected.items()), tuple(spent.items()))
+    result = DataResult(job.output, total, made, tuple(rejected.items()), tuple(verdicts.items()), tuple(spent.items()))
     tell(result, console)
     return result
 
@@ -325,6 +159,9 @@ def tell(result: DataResult, console: Console) -> None:
         total = sum(seconds for _, seconds in result.seconds)
         parts = ", ".join(f"{name} {100 * seconds / total:.0f} %" for name, seconds in result.seconds)
         console.print(f"{3600 * result.made / total:.0f} clips an hour of one core; {parts}.", highlight=False)
+    if result.verdicts:
+        tests = ", ".join(f"{count} {verdict}" for verdict, count in result.verdicts)
+        console.print(f"Causes tested: {tests}.", highlight=False)
     if result.rejected:
         ends = ", ".join(f"{count} {ended}" for ended, count in result.rejected)
         console.print(f"Rejected drives, which ended before their 20 s: {ends}.", highlight=False)

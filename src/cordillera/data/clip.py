@@ -10,7 +10,8 @@ import numpy as np
 
 from cordillera.data import egomotion
 from cordillera.data.layout import CLASSES, OTHER_CLASS
-from cordillera.geometry import quat_from_yaw, quat_multiply, quat_of, transform_points
+from cordillera.geometry import quat_from_yaw, quat_multiply, quat_of, transform_points, yaw_of
+from cordillera.reasoning.counterfactual import Counterfactual
 from cordillera.types import (
     AgentKind,
     Camera,
@@ -67,18 +68,6 @@ class Said:
 
 
 @dataclass(frozen=True, eq=False)
-class Counterfactual:
-    """Another decision that was possible at a time, the path under it (rig frame then), and how it would have ended."""
-
-    t_us: int
-    longitudinal: Longitudinal | None
-    lateral: Lateral | None
-    xyz_rig: Float  # (64, 3) at t+0.1 .. t+6.4 s
-    yaw_rad: Float  # (64,)
-    outcome: str  # "safe", "collision", "off-road", ...
-
-
-@dataclass(frozen=True, eq=False)
 class Clip:
     """Twenty seconds of driving with all that is known about them."""
 
@@ -88,7 +77,7 @@ class Clip:
     rig: Rig
     films: tuple[Film, ...]
     said: tuple[Said, ...]
-    counterfactuals: tuple[Counterfactual, ...] = ()
+    counterfactuals: tuple[tuple[int, Counterfactual], ...] = ()  # each with the time of its decision
 
     @property
     def states(self) -> tuple[WorldState, ...]:
@@ -236,15 +225,17 @@ def trace_columns(clip: Clip) -> Columns:
 
 
 def counterfactual_columns(clip: Clip) -> Columns:
-    """A clip -> other decisions that were possible in it, with the path under each."""
+    """A clip -> other decisions that were possible in it, with the path under each in the rig frame of its time."""
     t0, rows = clip.states[0].t_us, clip.counterfactuals
     return {
-        "timestamp_us": np.array([row.t_us - t0 for row in rows], dtype=np.int64),
-        "longitudinal": [_value(row.longitudinal) for row in rows],
-        "lateral": [_value(row.lateral) for row in rows],
-        "outcome": [row.outcome for row in rows],
-        "xyz_rig": [row.xyz_rig.ravel().tolist() for row in rows],
-        "yaw_rad": [row.yaw_rad.tolist() for row in rows],
+        "timestamp_us": np.array([t_us - t0 for t_us, _ in rows], dtype=np.int64),
+        "longitudinal": [_value(other.longitudinal) for _, other in rows],
+        "lateral": [_value(other.lateral) for _, other in rows],
+        "side": [other.side for _, other in rows],
+        "outcome": [other.outcome for _, other in rows],
+        "ended_s": np.array([other.ended_s for _, other in rows], dtype=np.float64),
+        "xyz_rig": [other.trajectory.xyz.ravel().tolist() for _, other in rows],
+        "yaw_rad": [yaw_of(other.trajectory.quat_xyzw).tolist() for _, other in rows],
     }
 
 

@@ -65,7 +65,7 @@ def motion_of(states: Sequence[EgoState]) -> Motion:
     yaw = np.unwrap(yaw_of(quat))
     position, heading = _hermite(t, xyz, velocity, due), _hermite(t, yaw[:, None], rate[:, None], due)[:, 0]
     tilt = quat_multiply(quat_conjugate(quat_from_yaw(yaw)), quat)
-    tilt = _linear(t, tilt, due)
+    tilt = _linear(t, _one_sided(tilt), due)
     tilt /= np.linalg.norm(tilt, axis=-1, keepdims=True)
     along = np.array([s.accel_mps2 for s in states])
     side = np.array([s.speed_mps for s in states]) * rate
@@ -116,10 +116,7 @@ def poses_at(motion: Motion, t_us: ArrayLike) -> tuple[Float, Float]:
             f"poses are known from {motion.t_us[0]} to {motion.t_us[-1]} us, asked for {due.min():g} to {due.max():g}"
         )
     t = motion.t_us.astype(np.float64)
-    # q and -q are one rotation: keep neighbours on one side, so that a blend of them does not cut through zero
-    dots = np.einsum("ij,ij->i", motion.quat_xyzw[1:], motion.quat_xyzw[:-1])
-    signs = np.cumprod(np.append(1.0, np.where(dots < 0.0, -1.0, 1.0)))
-    quat = _linear(t, motion.quat_xyzw * signs[:, None], due)
+    quat = _linear(t, _one_sided(motion.quat_xyzw), due)
     return _linear(t, motion.xyz, due), quat / np.linalg.norm(quat, axis=-1, keepdims=True)
 
 
@@ -134,6 +131,13 @@ def state_at(motion: Motion, t_us: int) -> EgoState:
     _, turned = poses_at(motion, [low, high])
     rate = float(wrap_angle(yaw_of(turned[1]) - yaw_of(turned[0]))) / ((high - low) * 1e-6)
     return EgoState(t_us, xyz[0], quat[0], velocity, float(accel[0]), curvature, rate)
+
+
+def _one_sided(quat: Float) -> Float:
+    """Quaternions (N, 4) -> the same rotations, neighbours of one sign: a blend of q and -q would cut through zero."""
+    dots = np.einsum("ij,ij->i", quat[1:], quat[:-1])
+    signs = np.cumprod(np.append(1.0, np.where(dots < 0.0, -1.0, 1.0)))
+    return quat * signs[:, None]
 
 
 def _linear(t: Float, values: Float, due: Float | Int) -> Float:
