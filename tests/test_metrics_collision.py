@@ -101,6 +101,15 @@ def test_a_cut_in_is_the_others_fault_and_a_lane_change_the_egos():
     assert contact.right_of_way == "agent" and contact.at_fault and "moved into" in contact.why
 
 
+def test_after_a_cut_in_there_is_time_to_open_the_gap():
+    """Another moves in 6 m ahead at the same speed and brakes 2 s later: 1 s behind it the ego has been warned."""
+    into = 3.5 * np.clip(1.0 - T / 1.2, 0.0, 1.0)
+    _, speed = motion_of(np.where(T[:-1] < 3.2, 0.0, -5.0), v0=10.0)
+    cutter = Other(20.0 + NOSE_M + 8.0 + np.r_[0.0, np.cumsum(0.1 * speed)[:-1]], into, speed)
+    contact = only(drive(20.0 + 10.0 * T, np.full(101, 10.0), others=[cutter]))
+    assert contact.where == "front" and contact.avoidable and contact.at_fault
+
+
 def test_every_contact_counts_in_any_order_of_agents():
     """The judgement of AlpaSim's evaluator depends on the order of actors: only the last contact counts there."""
     ahead, behind = Other(60.0), Other(0.0 + 22.0 * T[:51], speed=22.0)

@@ -1,8 +1,9 @@
 """Could a collision have been avoided: a track and a contact in, what braking after a reaction time changes, out.
 
 The danger is evident from the first state on, in sight and without a break up to the contact, in which the driven path
-meets the other one if that goes on as it does at that moment. A second later (the reaction) the ego brakes with 6 m/s2
-along its own path, while the other does what it did. Fog, darkness and the view of the cameras do not count here.
+meets the other one if that goes on as it does at that moment, or in which the ego would be where it is within 1 s. A
+second later (the reaction) the ego brakes with 6 m/s2 along its own path, while the other does what it did. Fog,
+darkness and the view of the cameras do not count here.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from cordillera.types import Bool, Float, RoadMap
 REACTION_S = 1.0
 BRAKE_MPS2 = 6.0
 FORESEE_S = 4.0  # of what moves
+HEADWAY_S = 1.0  # who is so near on one's path is a danger, however fast
 FORESEE_STANDING_S = 8.0
 STANDING_MPS = 0.5
 MARGIN_M = 0.2  # so near counts as meeting
 BREAK_STATES = 3  # a danger may seem over for so long
 COVER_M = 1.2  # what is lower hides nothing
 EYE_M = 0.5  # ahead of the centre of the box
+JUMP_MPS = 15.0  # more than that beside its speed is no motion but an appearance
 OPAQUE = ("building", "house", "wall", "barrier")
 VIEW_M = 120.0
 
@@ -50,8 +53,9 @@ def avoidable(track: Track, road_map: RoadMap, k: int, column: int) -> bool:
 
 def evident_from(track: Track, road_map: RoadMap, k: int, column: int) -> int:
     """The first state from which on the danger was evident up to the contact in state k; k itself if never before."""
+    span = slice(0, k + 1)
     meets = _meets(
-        track.ego[: k + 1], track.pose[: k + 1, column], track.pace[: k + 1, column], track.there[: k + 1, column],
+        track.ego[span], track.pose[span, column], _velocity(track, column)[span], track.there[span, column],
         track.size[column], track.length_m, track.width_m,
     )  # fmt: skip
     start = quiet = 0
@@ -69,6 +73,16 @@ def evident_from(track: Track, road_map: RoadMap, k: int, column: int) -> int:
         if in_sight(track, i, column, walls):
             return i
     return k
+
+
+def _velocity(track: Track, column: int) -> Float:
+    """An agent's velocity (N, 2) as it is seen, from its places: who moves aside need not head there."""
+    xy, there, yaw = track.pose[:, column, :2], track.there[:, column], track.pose[:, column, 2]
+    velocity = track.pace[:, column, None] * np.column_stack([np.cos(yaw), np.sin(yaw)])
+    seen = np.diff(xy, axis=0) / DT_S
+    known = there[1:] & there[:-1] & (np.hypot(seen[:, 0], seen[:, 1]) < np.abs(track.pace[1:, column]) + JUMP_MPS)
+    velocity[1:][known] = seen[known]
+    return velocity
 
 
 def in_sight(track: Track, k: int, column: int, walls: Float) -> bool:
@@ -101,21 +115,26 @@ def _walls(road_map: RoadMap, track: Track, k: int) -> Float:
 
 
 @njit(cache=True)
-def _meets(ego: Float, pose: Float, pace: Float, there: Bool, size: Float, length: float, width: float) -> Bool:
-    """Ego (N, 4), one agent (N, 3), (N,) -> mask (N,): going on as it does, the agent meets the path driven after."""
+def _meets(ego: Float, pose: Float, velocity: Float, there: Bool, size: Float, length: float, width: float) -> Bool:
+    """Ego (N, 4), one agent (N, 3), (N, 2) -> mask (N,): going on as it does, the agent meets the path driven after."""
     count = len(ego)
     out = np.zeros(count, dtype=np.bool_)
     for k in range(count):
         if not there[k]:
             continue
-        horizon = FORESEE_STANDING_S if abs(pace[k]) < STANDING_MPS else FORESEE_S
-        vx, vy = pace[k] * math.cos(pose[k, 2]), pace[k] * math.sin(pose[k, 2])
+        vx, vy = velocity[k, 0], velocity[k, 1]
+        horizon = FORESEE_STANDING_S if math.hypot(vx, vy) < STANDING_MPS else FORESEE_S
         for j in range(k, min(count, k + int(horizon / DT_S) + 1)):
             t = (j - k) * DT_S
             gap = box_gap(
                 ego[j, 0], ego[j, 1], ego[j, 2], length, width,
                 pose[k, 0] + vx * t, pose[k, 1] + vy * t, pose[k, 2], size[0], size[1],
             )  # fmt: skip
+            if t <= HEADWAY_S:
+                here = box_gap(
+                    ego[j, 0], ego[j, 1], ego[j, 2], length, width, pose[k, 0], pose[k, 1], pose[k, 2], size[0], size[1]
+                )
+                gap = min(gap, here)
             if gap <= MARGIN_M:
                 out[k] = True
                 break
