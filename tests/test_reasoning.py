@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -259,3 +260,23 @@ def test_a_typical_trace_has_at_most_16_tokens_and_the_words_fit_the_small_vocab
         for longitudinal, lateral, causes, side in typical:
             text = write(ReasoningTrace(longitudinal, lateral, causes, "", "test", side), seed, distances=False)
             assert len(pieces(text)) <= 16, text
+
+
+@settings(max_examples=60, deadline=None)
+@given(traces(), st.integers(0, 999), st.booleans())
+def test_a_tokenizer_of_these_words_cuts_a_whole_text_as_the_decoder_does(trace, seed: int, distances: bool):
+    """Training encodes sentences whole, constrained decoding piece by piece; both must give the same tokens."""
+    text = write(trace, seed, distances)
+    encoding = small_tokenizer().encode(text)
+    assert [text[a:b] for a, b in encoding.offsets] == list(pieces(text))
+
+
+@cache
+def small_tokenizer():
+    tokenizers = pytest.importorskip("tokenizers")
+    letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    base = tokenizers.Tokenizer(tokenizers.models.BPE(vocab={c: i for i, c in enumerate(letters)}, merges=[]))
+    base.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    words = [w for w in (*PROMPT_PHRASES, *vocabulary()) if len(w) > 1]
+    base.add_tokens([tokenizers.AddedToken(w, normalized=False) for w in words])
+    return base

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_reasoning_label import Simple, drive, red, seen, straight  # noqa: F401
 
+from cordillera.geometry import yaw_of
 from cordillera.reasoning.label import label_at
 from cordillera.reasoning.schema import parse
 from cordillera.reasoning.verify import (
@@ -18,6 +19,7 @@ from cordillera.reasoning.verify import (
     PRECEDES,
     VISIBLE,
     candidates,
+    nearest_ahead,
     offsets,
     score,
     verify,
@@ -98,3 +100,14 @@ def test_precision_and_recall_by_hand():
     assert found.precision == 0.75 and found.recall == 0.6
     assert np.isnan(score([[]], [[a]]).precision)
     assert score([[a, a]], [[a]]).hits == 1, "a cause is met once"
+
+
+def test_the_plain_guess_is_the_nearest_agent_ahead(drive):  # noqa: F811
+    state = drive[1].states[20]
+    ego, row = state.ego, int(np.flatnonzero(state.agents.id == 900)[0])
+    for metres, found in ((30.0, ("agent:900",)), (-30.0, ()), (200.0, ())):
+        xyz = state.agents.xyz.copy()
+        yaw = float(yaw_of(ego.quat_xyzw))
+        xyz[row] = ego.xyz + metres * np.array([np.cos(yaw), np.sin(yaw), 0.0])
+        guess = nearest_ahead(replace(state, agents=replace(state.agents, xyz=xyz)))
+        assert tuple(c.target for c in guess) == found

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cordillera.geometry import move_trajectory, project_to_polyline, transform_of, yaw_of
+from cordillera.geometry import move_trajectory, project_to_polyline, transform_of, wrap_angle, yaw_of
 from cordillera.reasoning.kinds import KINDS, kind_of_agent
 from cordillera.reasoning.label import Drive, LabelConfig, Planner, Sight, effect_mps, removal
 from cordillera.reasoning.match import does_lateral, does_longitudinal
@@ -194,6 +194,22 @@ def offsets(path: Trajectory, drive: Drive, k: int) -> Float | None:
     line = np.vstack([drive.world.map.lanes[lane].center_xyz[:, :2] for lane in lanes])
     line = line[np.concatenate([[True], np.hypot(*np.diff(line, axis=0).T) > 1e-6])]
     return np.array([project_to_polyline(line, float(x), float(y))[1] for x, y in path.xyz[:, :2]])
+
+
+def nearest_ahead(state: WorldState, within_rad: float = 0.35) -> tuple[Cause, ...]:
+    """A state -> the nearest agent ahead of the ego as its cause, or none: a plain guess to compare with."""
+    agents, ego = state.agents, state.ego
+    if not agents.valid.any():
+        return ()
+    away = agents.xyz[:, :2] - ego.xyz[:2]
+    bearing = np.abs(wrap_angle(np.arctan2(away[:, 1], away[:, 0]) - yaw_of(ego.quat_xyzw)))
+    far = np.where(agents.valid & (bearing < within_rad), np.hypot(*away.T), np.inf)
+    row = int(np.argmin(far))
+    if far[row] > REACH_M:
+        return ()
+    kind = kind_of_agent(int(agents.kind[row]))
+    relation = KINDS[kind].relations[0]
+    return (Cause(kind, f"agent:{int(agents.id[row])}", relation, state.t_us, float(far[row]), "longitudinal"),)
 
 
 @dataclass(frozen=True)
