@@ -151,8 +151,10 @@ def test_lights_are_obeyed(shown, stops):
     signals[line.signal] = LightState[shown]
     decision = EXPERT.decide(stage.look(9.0, signals=signals, progress=line.s_m - NOSE - 40.0))
     named = decision.reasoning.causes[0].target == f"signal:{line.signal}"
-    assert named == stops and (decision.reasoning.longitudinal is Longitudinal.STOP) == stops
+    assert named == (stops or shown == "OFF") and (decision.reasoning.longitudinal is Longitudinal.STOP) == stops
     gone, speed = ridden(decision)
+    if shown == "OFF":  # dark: slowly over the line, ready to give way
+        assert decision.reasoning.causes[0].relation == "dark" and speed < 6.0
     if stops:
         assert gone < 40.0 and speed < 4.0
 
@@ -180,7 +182,7 @@ def test_amber_is_passed_where_stopping_would_be_hard():
 def test_the_binding_cause_is_the_one_that_changes_the_plan():
     """A red light behind a stopped car: the car binds; without it the light does; without both nothing does."""
     stage, line = lit_stage()
-    red, none = np.zeros((2, len(stage.map.signals)), dtype=np.int64)
+    red, none = np.full((2, len(stage.map.signals)), int(LightState.GREEN), dtype=np.int64)
     red[line.signal] = LightState.RED
     at = line.s_m - NOSE - 35.0
     car = (stage.lane, stage.start + line.s_m - 10.0, 0.0)

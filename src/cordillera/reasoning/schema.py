@@ -19,16 +19,6 @@ from cordillera.reasoning.kinds import KINDS, LATERAL_KINDS
 from cordillera.types import Cause, Lateral, Longitudinal, ReasoningTrace
 
 AXES = ("longitudinal", "lateral")
-_OLDER = {  # relations that say the kind once more -> the same without it
-    ("route", "the route "): "", ("curve", "the road "): "", ("turn", "the road "): "",
-    ("speed limit", "the road ahead is free"): "sets the speed",
-}  # fmt: skip
-
-
-_OLDER_KINDS = {
-    "crossing vehicle": "cross-traffic vehicle", "bicycle": "cyclist", "ambulance": "emergency vehicle",
-    "police car": "emergency vehicle", "fire engine": "emergency vehicle",
-}  # fmt: skip
 
 
 def axis_of(cause: Cause, longitudinal: Longitudinal | None, lateral: Lateral | None) -> str:
@@ -118,16 +108,7 @@ def sentence(
     longitudinal: Longitudinal | None, lateral: Lateral | None, causes: tuple[Cause, ...], side: str = ""
 ) -> str:
     """Decisions and causes, the one of the speed first -> a sentence; one and the same for the same arguments."""
-    causes = tuple(_newer(cause) for cause in causes)
     return write(ReasoningTrace(longitudinal, lateral, causes, "", "", side))
-
-
-def _newer(cause: Cause) -> Cause:
-    """A cause in older words -> the same in the vocabulary's."""
-    for (kind, start), then in _OLDER.items():
-        if cause.kind == kind and cause.relation.startswith(start):
-            return replace(cause, relation=then + cause.relation.removeprefix(start))
-    return replace(cause, kind=_OLDER_KINDS.get(cause.kind, cause.kind))
 
 
 def _has_side(lateral: Lateral | None) -> bool:

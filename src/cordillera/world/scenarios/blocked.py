@@ -81,7 +81,8 @@ def lost_cargo(d: Draw) -> Scenario:
     place = street(d, 200.0, (40.0, 60.0))
     stage = stage_at(d, place, duration_s=45.0)
     at = place.at_m + d.uniform("falls_m", 80.0, 110.0)
-    speed, ahead = 0.85 * stage.limit_mps, d.uniform("ahead_m", 22.0, 30.0)
+    speed = 0.85 * stage.limit_mps
+    ahead = d.uniform("ahead_s", 2.6, 3.2) * speed + 4.0
     stage.speed_mps = speed
     line = stage.line(0.0, stage.course.length_m + 60.0)
     stage.move(AgentKind.VAN, line, Phase(speed_mps=speed), start_m=ahead + 4.0)
@@ -140,7 +141,7 @@ def lane_closure(d: Draw) -> Scenario:
     stage = stage_at(d, place, duration_s=50.0)
     at = place.at_m + d.uniform("works_m", 75.0, 95.0)
     works(stage, at, d.uniform("long", 12.0, 22.0))
-    oncoming(stage, d, at, d.uniform("meet_s", -0.5, 1.5))
+    oncoming(stage, d, at, d.uniform("meet_s", -3.5, -2.5))
     return stage.scenario(vehicles=2, people=0, clear_oncoming=True)
 
 
@@ -159,8 +160,8 @@ def work_zone_with_flagger(d: Draw) -> Scenario:
     stands = Phase(Trigger(When.EGO_STANDS, 25.0, stop), shows=Gesture.STOP)
     go = Phase(after(d.uniform("wait_s", 7.0, 10.0)), shows=Gesture.SLOW)
     stage.stand(AgentKind.FLAGGER, stop + 2.0, stage.edge_m(stop) - 0.4, Phase(shows=Gesture.STOP), stands, go)
-    oncoming(stage, d, at, d.uniform("meet_s", -0.5, 1.0))
-    oncoming(stage, d, at, d.uniform("next_s", 2.5, 3.5), "second")
+    oncoming(stage, d, at, d.uniform("meet_s", -3.5, -2.5))
+    oncoming(stage, d, at, d.uniform("next_s", -1.0, 0.0), "second")
     return stage.scenario(vehicles=0, people=0, clear_oncoming=True)
 
 

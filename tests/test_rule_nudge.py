@@ -1,0 +1,134 @@
+"""The expert beside the path: what it goes around, for whom it waits first, and whom it sees coming."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cordillera.policy.rule import RuleExpert
+from cordillera.policy.rule_path import path_of
+from cordillera.policy.rule_room import room_of, whose
+from cordillera.policy.rule_speed import LIMIT, Constraint, SpeedConfig, solve_speed
+from cordillera.runtime.driver import DriverConfig, motion_faults
+from cordillera.sensors.observe import Observer
+from cordillera.types import AgentKind, Agents, Cause, Gesture, Lateral, Longitudinal
+from cordillera.world.maps import load_map
+from cordillera.world.roads import LanePosition, compile_map
+from cordillera.world.spawn import make_scenario
+
+ROAD = "built:straight,length=400,speed=50"
+EXPERT = RuleExpert()
+
+
+def sight(rows, speed=8.0):
+    """Agents as (kind, metres ahead of the rear axle, metres to the left, size, columns) -> observation with truth."""
+    road_map = load_map(ROAD)
+    roads = compile_map(road_map)
+    lane = next(i for i, row in enumerate(road_map.lanes) if row.center_xyz[1, 0] > row.center_xyz[0, 0])
+    route = roads.wander(LanePosition(lane, 20.0, 0.0), 330.0, 0)
+    state = make_scenario(ROAD, 0, 5.0).initial
+    ego = dataclasses.replace(
+        state.ego,
+        xyz=route.xyz[0].copy(),
+        quat_xyzw=np.array([0.0, 0.0, 0.0, 1.0]),
+        velocity_mps=np.array([speed, 0, 0]),
+    )
+    count = len(rows)
+    columns = {
+        "id": np.arange(11, 11 + count), "kind": np.array([int(r[0]) for r in rows], dtype=np.int64),
+        "xyz": (ego.xyz + np.array([(r[1], r[2], 0.0) for r in rows]).reshape(-1, 3)).reshape(-1, 3),
+        "yaw_rad": np.zeros(count),
+        "speed_mps": np.zeros(count), "accel_mps2": np.zeros(count),
+        "size_lwh": np.array([r[3] for r in rows], dtype=np.float64).reshape(-1, 3), "lane": np.full(count, -1),
+        "s_m": np.zeros(count), "valid": np.ones(count, dtype=bool), "shows": np.zeros(count, dtype=np.int64),
+    }  # fmt: skip
+    for i, row in enumerate(rows):
+        for name, value in (row[4] if len(row) > 4 else {}).items():
+            columns[name][i] = value
+    observer = Observer()
+    state = dataclasses.replace(state, ego=ego, agents=Agents(**columns))
+    return observer.observe(observer.begin(state), route, road_map, route)
+
+
+def drive(observation):
+    """The decision, which no car would refuse."""
+    decision = EXPERT.decide(observation)
+    assert not motion_faults(decision.trajectory, observation, DriverConfig())
+    return decision
+
+
+CONE, VAN, CAR = (0.4, 0.4, 0.7), (5.2, 2.0, 2.4), (4.5, 1.8, 1.5)
+
+
+def test_a_cone_at_the_edge_is_passed_within_the_lane():
+    decision = drive(sight([(AgentKind.CONE, 24.0, -1.0, CONE)]))
+    trace, xyz = decision.reasoning, decision.trajectory.xyz
+    assert (trace.lateral, trace.side) == (Lateral.IN_LANE_NUDGE, "left") and trace.causes[-1].kind == "cone"
+    there = np.interp(24.0, xyz[:, 0], xyz[:, 1])
+    assert there - 1.06 > -0.8 + 0.2 and there + 1.06 < 1.75 + 0.2
+    assert drive(sight([(AgentKind.CONE, 24.0, -2.2, CONE)])).reasoning.lateral is Lateral.LANE_KEEPING
+
+
+def test_a_van_on_the_lane_is_passed_only_when_nobody_comes():
+    van = (AgentKind.VAN, 26.0, 0.0, VAN)
+    free = drive(sight([van], 6.0))
+    assert (free.reasoning.lateral, free.reasoning.side) == (Lateral.OUT_OF_LANE_NUDGE, "left")
+    assert free.trajectory.xyz[-1, 1] > 1.0
+    comes = (AgentKind.CAR, 90.0, 3.5, CAR, {"yaw_rad": np.pi, "speed_mps": 10.0})
+    waits = drive(sight([van, comes], 6.0))
+    assert waits.reasoning.longitudinal is Longitudinal.YIELD
+    assert (waits.reasoning.causes[0].kind, waits.reasoning.causes[0].target) == ("oncoming vehicle", "agent:12")
+    assert np.abs(waits.trajectory.xyz[:, 1]).max() < 0.3
+    assert waits.trajectory.xyz[-1, 0] + 3.87 < 26.0 - 2.6 - 5.0  # far enough from it to get out
+
+
+def test_who_runs_across_is_braked_for_and_who_has_passed_is_not():
+    def person(aside, way):
+        row = (AgentKind.PEDESTRIAN, 30.0, aside, (0.5, 0.6, 1.7), {"yaw_rad": way * 0.5 * np.pi, "speed_mps": 2.0})
+        return drive(sight([row], 10.0))
+
+    meets = person(-5.0, 1.0)
+    assert meets.reasoning.longitudinal is Longitudinal.YIELD and meets.reasoning.causes[0].kind == "pedestrian"
+    gone = person(-5.0, -1.0)
+    assert gone.reasoning.longitudinal is Longitudinal.SET_SPEED
+
+
+@pytest.mark.parametrize(("kind", "most"), [(AgentKind.POTHOLE, 5.0), (AgentKind.FLOOD, 2.8)])
+def test_bad_ground_across_the_road_is_crossed_slowly(kind, most):
+    xyz = drive(sight([(kind, 25.0, 1.75, (4.0, 9.0, 0.1))])).trajectory.xyz
+    speed = np.diff(xyz[:, 0]) / 0.1
+    over = (xyz[1:, 0] + 3.87 > 23.0) & (xyz[1:, 0] - 1.0 < 27.0)
+    assert over.any() and speed[over].max() < most
+
+
+def test_an_officer_who_shows_stop_is_obeyed_if_he_faces_the_ego():
+    officer = (AgentKind.POLICE_OFFICER, 35.0, 2.5, (0.5, 0.6, 1.8), {"yaw_rad": np.pi, "shows": int(Gesture.STOP)})
+    stop = drive(sight([officer]))
+    assert stop.reasoning.causes[0].relation == "signalling stop" and stop.trajectory.xyz[-1, 0] + 3.87 < 33.0
+    away = (*officer[:4], {"yaw_rad": 0.0, "shows": int(Gesture.STOP)})
+    assert drive(sight([away])).reasoning.causes[0].kind != "police officer"
+
+
+def test_the_room_beside_the_path():
+    observation = sight([])
+    truth, speed = observation.truth, SpeedConfig()
+    path, roads = path_of(truth.map, truth.route, speed.side_mps2, speed.curve_brake_mps2), compile_map(truth.map)
+    left, right, own_left, own_right = room_of(roads, path).span(path, 40.0, 80.0)
+    assert left == pytest.approx(5.25, abs=0.26) and right == pytest.approx(1.75, abs=0.26)
+    assert own_left == pytest.approx(1.75, abs=0.01) == own_right
+    assert [whose(roads, path, 50.0, y) for y in (0.0, 2.3, 3.5, 4.8, -9.0)] == [
+        "along",
+        "against",
+        "against",
+        "against",
+        "",
+    ]
+
+
+def test_a_limit_holds_between_its_stations():
+    limit = Constraint(
+        LIMIT, 40.0, Cause("flooded road", "agent:1", "ahead", 0), Longitudinal.SPEED_ADAPTATION, 3.0, end_m=50.0
+    )
+    ride = solve_speed(0.0, 10.0, 0.0, 3.9, np.full(400, 13.0), 0.5, (limit,), SpeedConfig())
+    over = (ride.s_m + 3.9 > 40.0) & (ride.s_m < 50.0)
+    assert over.any() and ride.speed_mps[over].max() < 3.3 and ride.accel_mps2.min() > -3.5
