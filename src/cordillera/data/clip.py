@@ -218,6 +218,7 @@ def trace_columns(clip: Clip) -> Columns:
         "keyframe": np.array([said.keyframe for said in clip.said], dtype=np.bool_),
         "longitudinal": [_value(said.trace.longitudinal) for said in clip.said],
         "lateral": [_value(said.trace.lateral) for said in clip.said],
+        "side": [said.trace.side for said in clip.said],
         "causes": [json.dumps([_cause(cause, t0) for cause in said.trace.causes]) for said in clip.said],
         "text": [said.trace.text for said in clip.said],
         "source": [said.trace.source for said in clip.said],
@@ -243,7 +244,9 @@ def trace_of(columns: Columns, row: int) -> Said:
     """A row of the table of traces -> the reason; the inverse of `trace_columns`, times from the clip's start."""
     longitudinal, lateral = columns["longitudinal"][row], columns["lateral"][row]
     causes = tuple(
-        Cause(c["kind"], c["target"], c["relation"], c["evidence_t_us"], _number(c["distance_m"]))
+        Cause(
+            c["kind"], c["target"], c["relation"], c["evidence_t_us"], _number(c["distance_m"]), c["axis"], c["jointly"]
+        )  # fmt: skip
         for c in json.loads(columns["causes"][row])
     )
     trace = ReasoningTrace(
@@ -252,6 +255,7 @@ def trace_of(columns: Columns, row: int) -> Said:
         causes,
         columns["text"][row],
         columns["source"][row],
+        columns["side"][row],
     )
     return Said(int(columns["timestamp_us"][row]), trace, bool(columns["keyframe"][row]))
 
@@ -268,6 +272,8 @@ def _cause(cause: Cause, t0: int) -> Columns:
         "relation": cause.relation,
         "evidence_t_us": cause.evidence_t_us - t0,
         "distance_m": distance,
+        "axis": cause.axis,
+        "jointly": cause.jointly,
     }
 
 

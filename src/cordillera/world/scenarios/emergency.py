@@ -24,7 +24,7 @@ def emergency_from_behind(d: Draw) -> Scenario:
     ahead = stage.lights_ahead()
     stage.light((ahead[0][1],), LightState.RED, until_s=d.uniform("red_s", 14.0, 18.0))
     stage.light((ahead[0][1],), LightState.GREEN, from_s=18.0)
-    aside = 0.5 * stage.lane_m(place.at_m - 40.0, 1)
+    aside = 1.75  # half on the next lane, or over the centre line
     stage.move(
         d.choice("kind", SIRENS), stage.line(-90.0, stage.course.length_m, aside),
         Phase(speed_mps=stage.speed_mps + d.uniform("faster", 3.0, 6.0), brake_mps2=5.0, heeds=Heed.EVERYONE),
