@@ -7,11 +7,11 @@ import sys
 import pytest
 from rich.console import Console
 
-from cordillera import presets_bench
 from cordillera.cli import main
 from cordillera.evaluate.suite import Case
 from cordillera.policy.baselines import ConstantVelocity
-from cordillera.presets_bench import BenchJob, bench, places_of, policy_maker, scenario_of
+from cordillera.presets import bench as bench_jobs
+from cordillera.presets.bench import BenchJob, bench, places_of, policy_maker, scenario_of
 from cordillera.types import same
 from cordillera.world.scenarios import FAMILIES
 
@@ -78,15 +78,15 @@ def test_families_go_with_the_regions_in_which_they_happen():
 
 
 def test_a_bench_from_end_to_end_then_again_then_with_more(own_policies, monkeypatch):
-    monkeypatch.setattr(presets_bench, "MAP_DRIVE_S", 2.0)
+    monkeypatch.setattr(bench_jobs, "MAP_DRIVE_S", 2.0)
     driven = []
 
     def counted(tasks):
         for task in tasks:
             driven.append(task.case)
-            yield from presets_bench.in_this_process([task])
+            yield from bench_jobs.in_this_process([task])
 
-    monkeypatch.setattr(presets_bench, "executor_of", lambda job: counted)
+    monkeypatch.setattr(bench_jobs, "executor_of", lambda job: counted)
     families = ("maps:built:straight,length=300", "maps:built:curve")
     policies = ("constant-velocity", "my_policies:Follower", "my_policies:Crasher")
     job = BenchJob(policies=policies, families=families, seeds=1, videos=1, output=own_policies / "out")

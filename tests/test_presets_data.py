@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cordillera import presets_data
 from cordillera.data.read import open_set
-from cordillera.presets_clip import scenario_of
-from cordillera.presets_data import DataJob, generate, inspect, orders_of, stats, verify
+from cordillera.presets import data as data_jobs
+from cordillera.presets.clip import scenario_of
+from cordillera.presets.data import DataJob, generate, inspect, orders_of, stats, verify
 from cordillera.types import Longitudinal
 
 
@@ -47,13 +47,13 @@ def test_a_job_goes_on_after_a_kill_and_gives_the_same_bytes(made, tmp_path, mon
             raise KeyboardInterrupt
         return make(order)
 
-    make = presets_data.make_clip
-    monkeypatch.setattr(presets_data, "make_clip", until_the_third)
+    make = data_jobs.make_clip
+    monkeypatch.setattr(data_jobs, "make_clip", until_the_third)
     with pytest.raises(KeyboardInterrupt):
         generate(job(tmp_path), quiet())
     assert (tmp_path / "world/chunks/chunk_0000.json").is_file()
     assert not (tmp_path / "world/chunks/chunk_0001.json").exists()
-    monkeypatch.setattr(presets_data, "make_clip", make)
+    monkeypatch.setattr(data_jobs, "make_clip", make)
     assert generate(job(tmp_path), quiet()).made == 1
     assert files(tmp_path) == files(made)
     assert generate(job(tmp_path), quiet()).made == 0

@@ -16,9 +16,6 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the top down; what stands on one line are siblings, which never import each other.
 LAYERS = (
     ("cli",),
-    ("cli_bench", "cli_cameras", "cli_data"),
-    ("presets_bench", "presets_cameras", "presets_data"),
-    ("presets_clip",),
     ("presets",),
     ("train", "serve", "viewer"),
     ("env",),

@@ -246,7 +246,7 @@ def trace_of(columns: Columns, row: int) -> Said:
     causes = tuple(
         Cause(
             c["kind"], c["target"], c["relation"], c["evidence_t_us"], _number(c["distance_m"]), c["axis"], c["jointly"]
-        )  # fmt: skip
+        )
         for c in json.loads(columns["causes"][row])
     )
     trace = ReasoningTrace(

@@ -77,27 +77,27 @@ def size(word: str) -> tuple[int, int]:
 
 
 def run_generate(arguments: argparse.Namespace) -> int:
-    from cordillera import presets_data
+    from cordillera.presets import data as data_jobs
 
     families = arguments.families
     if families == ("all",):
         from cordillera.world.scenarios import FAMILIES
 
         families = tuple(FAMILIES)
-    job = presets_data.DataJob(
+    job = data_jobs.DataJob(
         arguments.output, arguments.clips, families, arguments.regions or ("",), arguments.split, arguments.cameras,
         arguments.size, arguments.seed, arguments.workers,
     )  # fmt: skip
-    presets_data.generate(job)
+    data_jobs.generate(job)
     return 0
 
 
 def run_look(arguments: argparse.Namespace) -> int:
-    from cordillera import presets_data
+    from cordillera.presets import data as data_jobs
 
     if arguments.job == "verify":
-        return 0 if presets_data.verify(arguments.folder) else 1
-    {"inspect": presets_data.inspect, "stats": presets_data.stats}[arguments.job](arguments.folder)
+        return 0 if data_jobs.verify(arguments.folder) else 1
+    {"inspect": data_jobs.inspect, "stats": data_jobs.stats}[arguments.job](arguments.folder)
     return 0
 
 

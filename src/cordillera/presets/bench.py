@@ -28,7 +28,7 @@ from cordillera.evaluate.suite import SPLITS, Case, CaseResult, Task, plan_cases
 from cordillera.evaluate.suite_pool import Executor, in_processes, in_this_process, on_ray
 from cordillera.evaluate.suite_stats import Estimate
 from cordillera.evaluate.suite_store import Store, plain, run_suite, stamp_of, write_json
-from cordillera.presets import POLICIES
+from cordillera.presets.drive import POLICIES
 from cordillera.runtime.driver import Policy
 from cordillera.sensors.observe import Observer
 from cordillera.types import Rollout, Scenario

@@ -1,4 +1,4 @@
-"""Named jobs as functions: a dataclass of choices in, a folder of results out."""
+"""One drive as a job: a scenario and a policy in; a video, a page and the records out. And what a map holds."""
 
 from __future__ import annotations
 

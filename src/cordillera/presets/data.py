@@ -20,7 +20,7 @@ from cordillera.data import layout
 from cordillera.data.check import damaged_files
 from cordillera.data.read import open_set
 from cordillera.data.write import ledger_path, put, read_ledgers, write_chunk, write_index
-from cordillera.presets_clip import Made, Order, Spent, make_clip
+from cordillera.presets.clip import Made, Order, Spent, make_clip
 
 PLAN = Path("world/plan.json")  # what the set is made of: it rebuilds the set, and keeps two plans from mixing
 

@@ -62,12 +62,12 @@ def add_render(
 
 
 def run_render(arguments: argparse.Namespace) -> int:
-    from cordillera import presets_cameras
+    from cordillera.presets import cameras as cameras_jobs
 
     if not arguments.cameras:
         raise ValueError(f"--cameras none leaves nothing to draw; name one or more of: {', '.join(WORDS[:-1])}")
-    presets_cameras.render(
-        presets_cameras.RenderJob(
+    cameras_jobs.render(
+        cameras_jobs.RenderJob(
             map=arguments.map,
             seed=arguments.seed,
             cameras=arguments.cameras,

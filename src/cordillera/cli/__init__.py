@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cordillera import __version__
-from cordillera.cli_bench import add_bench
-from cordillera.cli_cameras import WORDS, add_render, cameras_of, size_of
-from cordillera.cli_data import add_data
+from cordillera.cli.bench import add_bench
+from cordillera.cli.cameras import WORDS, add_render, cameras_of, size_of
+from cordillera.cli.data import add_data
 from cordillera.types import Weather
 
 POLICIES = ("expert", "route-follower", "constant-velocity")
@@ -130,9 +130,9 @@ def scene_arguments(verb: argparse.ArgumentParser) -> None:
 
 
 def run_drive(arguments: argparse.Namespace) -> int:
-    from cordillera import presets
+    from cordillera.presets import drive as drive_jobs
 
-    job = presets.DriveJob(
+    job = drive_jobs.DriveJob(
         map=arguments.map,
         seed=arguments.seed,
         policy=arguments.policy,
@@ -144,14 +144,14 @@ def run_drive(arguments: argparse.Namespace) -> int:
         duration_s=arguments.duration,
         output=getattr(arguments, "output", None),
     )
-    presets.drive(job)
+    drive_jobs.drive(job)
     return 0
 
 
 def run_maps(arguments: argparse.Namespace) -> int:
-    from cordillera import presets
+    from cordillera.presets import drive as drive_jobs
 
-    presets.describe_maps(arguments.map)
+    drive_jobs.describe_maps(arguments.map)
     return 0
 
 

@@ -57,9 +57,9 @@ def words(word: str) -> tuple[str, ...]:
 
 
 def run_bench(arguments: argparse.Namespace) -> int:
-    from cordillera import presets_bench
+    from cordillera.presets import bench as bench_jobs
 
-    job = presets_bench.BenchJob(
+    job = bench_jobs.BenchJob(
         policies=tuple(dict.fromkeys(getattr(arguments, "policy", ["expert"]))),
         families=arguments.families,
         regions=arguments.regions,
@@ -71,5 +71,5 @@ def run_bench(arguments: argparse.Namespace) -> int:
         videos=arguments.videos,
         output=arguments.output,
     )
-    presets_bench.bench(job)
+    bench_jobs.bench(job)
     return 0
