@@ -135,7 +135,7 @@ def aim_across(
     `edge` is the side of the road's edge: 1 left, -1 right. Who is passed is no leader; -1: nobody.
     """
     me = movers[i]
-    noise = me.wander * smooth_noise(seed, 56, me.ident, tick, 5)
+    noise = -edge * me.wander * smooth_noise(seed, 56, me.ident, tick, 5)  # to the middle of the road is positive
     low, high = -max(me.room_right - me.half_w - 0.15, 0.0), max(me.room_left - me.half_w - 0.15, 0.0)
     track = rules.tracks[me.lane]
     me.aside = 0
