@@ -12,6 +12,7 @@ from cordillera.data import egomotion
 from cordillera.data.layout import CLASSES, OTHER_CLASS
 from cordillera.geometry import quat_from_yaw, quat_multiply, quat_of, transform_points, yaw_of
 from cordillera.reasoning.counterfactual import Counterfactual
+from cordillera.reasoning.label import Tested
 from cordillera.types import (
     AgentKind,
     Camera,
@@ -60,11 +61,13 @@ class Film:
 
 @dataclass(frozen=True, eq=False)
 class Said:
-    """A reason given at a time, and whether it stands at a keyframe."""
+    """A reason given at a time, whether it stands at a keyframe and at which, and how its causes stood their tests."""
 
     t_us: int
     trace: ReasoningTrace
     keyframe: bool = False
+    event: str = ""
+    tested: tuple[Tested, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +225,8 @@ def trace_columns(clip: Clip) -> Columns:
         "causes": [json.dumps([_cause(cause, t0) for cause in said.trace.causes]) for said in clip.said],
         "text": [said.trace.text for said in clip.said],
         "source": [said.trace.source for said in clip.said],
+        "event": [said.event for said in clip.said],
+        "tested": [json.dumps([_tested(tested, t0) for tested in said.tested]) for said in clip.said],
     }
 
 
@@ -243,11 +248,10 @@ def counterfactual_columns(clip: Clip) -> Columns:
 def trace_of(columns: Columns, row: int) -> Said:
     """A row of the table of traces -> the reason; the inverse of `trace_columns`, times from the clip's start."""
     longitudinal, lateral = columns["longitudinal"][row], columns["lateral"][row]
-    causes = tuple(
-        Cause(
-            c["kind"], c["target"], c["relation"], c["evidence_t_us"], _number(c["distance_m"]), c["axis"], c["jointly"]
-        )
-        for c in json.loads(columns["causes"][row])
+    causes = tuple(_cause_of(cause) for cause in json.loads(columns["causes"][row]))
+    tested = tuple(
+        Tested(_cause_of(t["cause"]), t["verdict"], _number(t["pixels"], np.inf), _number(t["effect_mps"]))
+        for t in (json.loads(columns["tested"][row]) if "tested" in columns else ())
     )
     trace = ReasoningTrace(
         Longitudinal(longitudinal) if longitudinal else None,
@@ -257,7 +261,8 @@ def trace_of(columns: Columns, row: int) -> Said:
         columns["source"][row],
         columns["side"][row],
     )
-    return Said(int(columns["timestamp_us"][row]), trace, bool(columns["keyframe"][row]))
+    event = columns["event"][row] if "event" in columns else ""
+    return Said(int(columns["timestamp_us"][row]), trace, bool(columns["keyframe"][row]), event, tested)
 
 
 def _value(decision: Longitudinal | Lateral | None) -> str:
@@ -265,17 +270,36 @@ def _value(decision: Longitudinal | Lateral | None) -> str:
 
 
 def _cause(cause: Cause, t0: int) -> Columns:
-    distance = cause.distance_m if np.isfinite(cause.distance_m) else None
     return {
         "kind": cause.kind,
         "target": cause.target,
         "relation": cause.relation,
         "evidence_t_us": cause.evidence_t_us - t0,
-        "distance_m": distance,
+        "distance_m": _finite(cause.distance_m),
         "axis": cause.axis,
         "jointly": cause.jointly,
     }
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
+def _cause_of(c: Columns) -> Cause:
+    return Cause(
+        c["kind"], c["target"], c["relation"], c["evidence_t_us"], _number(c["distance_m"]), c["axis"], c["jointly"]
+    )
+
+
+def _tested(tested: Tested, t0: int) -> Columns:
+    return {
+        "cause": _cause(tested.cause, t0),
+        "verdict": tested.verdict,
+        "pixels": _finite(tested.pixels),
+        "effect_mps": _finite(tested.effect_mps),
+    }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no word for what is not finite."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _number(value: float | None, missing: float = float("nan")) -> float:
+    return missing if value is None else float(value)

@@ -14,7 +14,7 @@ import numpy as np
 
 from cordillera.geometry import interpolate, move_trajectory, quat_from_yaw, transform_of, wrap_angle, yaw_of
 from cordillera.reasoning.intervene import Changes, Insert
-from cordillera.reasoning.label import DT_S, Drive, Planner, removal
+from cordillera.reasoning.label import DT_S, Drive, LabelConfig, Planner
 from cordillera.reasoning.match import does_lateral, does_longitudinal
 from cordillera.types import (
     AgentKind,
@@ -95,7 +95,7 @@ def _options(drive: Drive, k: int, planner: Planner, decision: Decision) -> Iter
     taken = decision.reasoning
     free = decision
     if taken is not None:
-        away = tuple(c for c in (removal(cause, drive.world.map) for cause in taken.causes) if c is not None)
+        away = tuple(c for c in (drive.removal(k, cause, LabelConfig()) for cause in taken.causes) if c is not None)
         free = drive.ask(planner, k, away) if away else decision
         if free.reasoning is not None and away:
             yield free.reasoning.longitudinal, free.reasoning.lateral, free.reasoning.side, free.trajectory

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from cordillera.geometry import resample
 from cordillera.sensors.observe import HISTORY, Observer, Window
 from cordillera.types import (
     AgentKind,
@@ -23,13 +24,14 @@ from cordillera.types import (
     Observation,
     RoadMap,
     Rollout,
+    Route,
     Scenario,
     SignalKind,
     WorldState,
 )
 from cordillera.world.guide import Guide
 from cordillera.world.lights import light_groups
-from cordillera.world.roads import compile_map
+from cordillera.world.roads import ROUTE_SPACING_M, compile_map
 from cordillera.world.world import World, WorldConfig
 
 PAST = HISTORY + 4  # states before now that an observation can hold anything of
@@ -83,7 +85,14 @@ class Limit:
     speed_mps: float
 
 
-Change = Remove | Insert | Shift | Show | Limit
+@dataclass(frozen=True)
+class Reroute:
+    """The route runs over other lanes: it begins where it did, and ends at the end of the last of them."""
+
+    lanes: tuple[int, ...]
+
+
+Change = Remove | Insert | Shift | Show | Limit | Reroute
 Changes = tuple[Change, ...]
 
 
@@ -117,6 +126,10 @@ def _rebuilt(road_map: RoadMap, changes: Changes) -> RoadMap:
         if isinstance(change, Limit):
             for lane in change.lanes:
                 lanes[lane] = replace(lanes[lane], speed_limit_mps=change.speed_mps)
+            ruled = set(change.lanes)
+            for at, signal in enumerate(signals):
+                if signal.kind is SignalKind.SPEED_LIMIT and ruled & set(signal.lanes):
+                    signals[at] = replace(signal, value=change.speed_mps)
         elif isinstance(change, Remove):
             at = int(_number(change.target, "signal", len(signals)))
             ruled = set(signals[at].lanes) | {n for lane in signals[at].lanes for n in lanes[lane].successors}
@@ -127,6 +140,25 @@ def _rebuilt(road_map: RoadMap, changes: Changes) -> RoadMap:
                 signals[at], kind=SignalKind.OTHER, xyz=sunk, lanes=(), stop_lines=(), code="", value=float("nan")
             )
     return replace(road_map, lanes=tuple(lanes), signals=tuple(signals), conflicts=conflicts)
+
+
+def changed_route(route: Route, changes: Changes, original: RoadMap, road_map: RoadMap) -> Route:
+    """A route and changes -> the route for the changed map; the same one where neither it nor the map is changed.
+
+    Planners may keep what they worked out with a route, so a route on a changed map is an object of its own.
+    """
+    lanes = next((c.lanes for c in reversed(changes) if isinstance(c, Reroute)), ())
+    return _route_over(route, lanes, road_map) if lanes or road_map is not original else route
+
+
+@lru_cache(maxsize=16)
+def _route_over(route: Route, lanes: tuple[int, ...], road_map: RoadMap) -> Route:
+    if not lanes:
+        return replace(route)
+    roads = compile_map(road_map)
+    start, _ = roads.project(lanes[0], float(route.xyz[0, 0]), float(route.xyz[0, 1]))
+    line = roads.route_line(lanes, start, roads.length(lanes[-1]))
+    return replace(route, xyz=resample(line, ROUTE_SPACING_M), lanes=lanes)
 
 
 def _is_sign(road_map: RoadMap, target: str) -> bool:
@@ -242,7 +274,9 @@ def observation_at(
     """
     road_map = changed_map(world.map, changes)
     window = window_at(states, k, observer, changes, world.map)
-    return observer.observe(window, world.guide.ahead(progress_m), road_map, world.scenario.route)
+    route = changed_route(world.scenario.route, changes, world.map, road_map)
+    guide = world.guide if route.lanes == world.scenario.route.lanes else Guide.of(compile_map(road_map), route)
+    return observer.observe(window, guide.ahead(progress_m), road_map, route)
 
 
 # ---------------------------------------------------------------- going on from there
@@ -265,8 +299,10 @@ class Branch(World):
         states = states_of(rollout)
         super().__init__(rollout.scenario, config)
         self.original = self.map
-        if changed_map(self.original, changes) is not self.original:
-            super().__init__(rollout.scenario, config, changed_map(self.original, changes))
+        road_map = changed_map(self.original, changes)
+        route = changed_route(rollout.scenario.route, changes, self.original, road_map)
+        if route is not rollout.scenario.route:
+            super().__init__(replace(rollout.scenario, route=route), config, road_map)
         before = progress_along(self.guide, states[:k])
         guide = self.guide
         self.guide = _From(guide.roads, guide.route, guide.s_m, guide.step, float(before[-1]) if k else 0.0)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cordillera.geometry import arc_length
-from cordillera.reasoning.intervene import Change, Changes, Limit, Remove, observation_at, progress_along, states_of
+from cordillera.reasoning.intervene import Change, Changes, Limit, Reroute, observation_at, progress_along, states_of
 from cordillera.reasoning.keyframes import Keyframe, keyframes
+from cordillera.reasoning.removal import BENDS, removal
 from cordillera.reasoning.schema import axis_of, write
 from cordillera.sensors.observe import HISTORY, TICK_US, Observer
 from cordillera.types import (
@@ -24,7 +25,6 @@ from cordillera.types import (
     Float,
     Observation,
     ReasoningTrace,
-    RoadMap,
     Rollout,
     Trajectory,
     WorldState,
@@ -92,23 +92,32 @@ class Drive:
         """What the planner decides at the k-th state, had the changes been there."""
         return planner(observation_at(self.states, k, self.world, self.observer, float(self.progress_m[k]), changes))
 
+    def removal(self, k: int, cause: Cause, config: LabelConfig) -> Change | None:
+        """What takes a cause out of the world at the k-th state; None for what cannot be."""
+        return removal(cause, self.world, float(self.progress_m[k]), config.faster)
+
 
 def labels(
-    rollout: Rollout, drive: Drive, planner: Planner, sight: Sight, config: LabelConfig | None = None
-) -> Iterator[Label]:
-    """Labels at 2 Hz and at every keyframe, in order of time; proactive keyframes give their first moment."""
+    rollout: Rollout, drive: Drive, planner: Planner, sight: Sight, config: LabelConfig | None = None,
+    careless: Planner | None = None,
+) -> Iterator[Label]:  # fmt: skip
+    """Labels at 2 Hz and at every keyframe, in order of time; proactive keyframes give their first moment.
+
+    `careless` is the planner as one to whom bends do not matter; without it a bend is a cause that cannot be removed.
+    """
     config = config or LabelConfig()
     last = len(rollout.steps) - 1
     moments: dict[int, str] = dict.fromkeys(range(0, last + 1, config.every), "")
     for frame in keyframes(rollout):
         moments[_row(rollout, frame)] = frame.event
     for k in sorted(moments):
-        yield label_at(drive, k, planner, sight, moments[k], config)
+        yield label_at(drive, k, planner, sight, moments[k], config, careless)
 
 
 def label_at(
-    drive: Drive, k: int, planner: Planner, sight: Sight, event: str = "", config: LabelConfig | None = None
-) -> Label:
+    drive: Drive, k: int, planner: Planner, sight: Sight, event: str = "", config: LabelConfig | None = None,
+    careless: Planner | None = None,
+) -> Label:  # fmt: skip
     """The decision at the k-th state and its causes, tested."""
     config = config or LabelConfig()
     decision = drive.ask(planner, k)
@@ -118,22 +127,13 @@ def label_at(
     tested: list[Tested] = []
     for cause in trace.causes:
         if not any(cause.target == t.cause.target and cause.kind == t.cause.kind for t in tested):
-            tested += _chain(drive, k, planner, decision, cause, sight, config)
+            if cause.kind in BENDS and careless is not None:
+                tested.append(_bend(drive, k, careless, decision, cause, sight, config))
+            else:
+                tested += _chain(drive, k, planner, decision, cause, sight, config)
     kept = tuple(t.cause for t in tested if t.verdict == KEPT)
     clean = replace(trace, causes=kept)
     return Label(drive.states[k].t_us, event, replace(clean, text=write(clean)), decision, tuple(tested))
-
-
-def removal(cause: Cause, road_map: RoadMap, faster: float = 1.5) -> Change | None:
-    """The change that takes a cause out of the world; None for what cannot be: the shape of the road, the route."""
-    kind, _, number = cause.target.partition(":")
-    if kind in ("agent", "signal"):
-        return Remove(cause.target)
-    if kind == "lane" and cause.kind == "speed limit":
-        limit = road_map.lanes[int(number)].speed_limit_mps
-        lanes = tuple(i for i, lane in enumerate(road_map.lanes) if lane.speed_limit_mps <= limit)
-        return Limit(lanes, faster * limit)
-    return None
 
 
 def effect_mps(a: Trajectory, b: Trajectory, aside_mps: float = 0.5) -> float:
@@ -141,25 +141,51 @@ def effect_mps(a: Trajectory, b: Trajectory, aside_mps: float = 0.5) -> float:
     return float(np.mean(np.abs(_speeds(a) - _speeds(b)))) + aside_mps * _aside(a, b)
 
 
+def effect_of(cause: Cause, a: Decision, b: Decision, config: LabelConfig) -> float:
+    """What a cause changes between two decisions, in m/s; another lateral decision is an effect, however it begins."""
+    effect = effect_mps(a.trajectory, b.trajectory, config.aside_mps)
+    one, two = a.reasoning, b.reasoning
+    if one is None or two is None or axis_of(cause, one.longitudinal, one.lateral) != "lateral":
+        return effect
+    return effect if (one.lateral, one.side) == (two.lateral, two.side) else max(effect, config.effect_mps)
+
+
+def bend_mps(drive: Drive, k: int, careless: Planner, decision: Decision) -> float:
+    """How much faster one goes to whom bends do not matter: mean difference of speed over the plan."""
+    faster = drive.ask(careless, k).trajectory
+    return float(np.mean(np.abs(_speeds(decision.trajectory) - _speeds(faster))))
+
+
+def _bend(
+    drive: Drive, k: int, careless: Planner, decision: Decision, cause: Cause, sight: Sight, config: LabelConfig
+) -> Tested:
+    """A bend of the road, tested on the planner to whom bends do not matter."""
+    first = _seen(drive, k, cause, sight, config)
+    if first.verdict != KEPT:
+        return first
+    effect = bend_mps(drive, k, careless, decision)
+    return replace(first, verdict=KEPT if effect >= config.effect_mps else IDLE, effect_mps=effect)
+
+
 def _chain(
     drive: Drive, k: int, planner: Planner, decision: Decision, cause: Cause, sight: Sight, config: LabelConfig
 ) -> list[Tested]:
     """One named cause, and those behind it that would have sufficed alone -> all of them tested, the nearest first."""
     first = _seen(drive, k, cause, sight, config)
-    change = removal(cause, drive.world.map, config.faster)
+    change = drive.removal(k, cause, config)
     if first.verdict != KEPT or change is None:
         return [first if change is not None or first.verdict != KEPT else replace(first, verdict=FIXED)]
     behind, changes = [(cause, change)], (change,)
     answer = drive.ask(planner, k, changes)
-    effects = [_effect(decision, answer, config)]
+    effects = [effect_of(cause, decision, answer, config)]
     while len(behind) < config.deep:
-        nxt = _next(answer, decision, cause, behind, drive, config)
+        nxt = _next(answer, decision, cause, behind, drive, k, config)
         if nxt is None:
             break
         behind.append(nxt)
         changes = (*changes, nxt[1])
         answer = drive.ask(planner, k, changes)
-        effects.append(_effect(decision, answer, config))
+        effects.append(effect_of(cause, decision, answer, config))
     alone, everything = effects[0], max(effects)
     if everything < config.effect_mps:
         return [replace(first, verdict=IDLE, effect_mps=alone)]
@@ -170,7 +196,7 @@ def _chain(
 
 def _next(
     answer: Decision, decision: Decision, cause: Cause, behind: Sequence[tuple[Cause, Change]], drive: Drive,
-    config: LabelConfig,
+    k: int, config: LabelConfig,
 ) -> tuple[Cause, Change] | None:  # fmt: skip
     """What binds once the causes so far are away: the next of the same axis that can be removed, or None."""
     trace, asked = answer.reasoning, decision.reasoning
@@ -178,10 +204,10 @@ def _next(
         return None
     axis = axis_of(cause, asked.longitudinal, asked.lateral)
     for other in trace.causes:
-        change = removal(other, drive.world.map, config.faster)
+        change = drive.removal(k, other, config)
         known = any(other.target == c.target for c, _ in behind)
         if axis_of(other, trace.longitudinal, trace.lateral) == axis and change is not None and not known:
-            return None if isinstance(change, Limit) else (other, change)
+            return None if isinstance(change, Limit | Reroute) else (other, change)
     return None
 
 
@@ -193,7 +219,7 @@ def _joint(
     out: list[Tested] = []
     for cause, change in behind:
         alone = drive.ask(planner, k, tuple(c for c in changes if c != change))
-        effect = _effect(alone, without, config)
+        effect = effect_of(cause, alone, without, config)
         seen = _seen(drive, k, cause, sight, config)
         enough = effect >= config.share * everything and effect >= config.effect_mps
         out.append(replace(seen, effect_mps=effect) if enough or seen.verdict != KEPT else
@@ -218,10 +244,6 @@ def _seen(drive: Drive, k: int, cause: Cause, sight: Sight, config: LabelConfig)
         return Tested(cause, UNSEEN, most, np.nan)
     verdict = LATE if cause.evidence_t_us > now else KEPT
     return Tested(replace(cause, evidence_t_us=since), verdict, most, np.nan)
-
-
-def _effect(a: Decision, b: Decision, config: LabelConfig) -> float:
-    return effect_mps(a.trajectory, b.trajectory, config.aside_mps)
 
 
 def _speeds(plan: Trajectory) -> Float:

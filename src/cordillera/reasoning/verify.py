@@ -13,8 +13,9 @@ import numpy as np
 
 from cordillera.geometry import move_trajectory, project_to_polyline, transform_of, wrap_angle, yaw_of
 from cordillera.reasoning.kinds import KINDS, kind_of_agent
-from cordillera.reasoning.label import Drive, LabelConfig, Planner, Sight, effect_mps, removal
+from cordillera.reasoning.label import Drive, LabelConfig, Planner, Sight, bend_mps, effect_of
 from cordillera.reasoning.match import does_lateral, does_longitudinal
+from cordillera.reasoning.removal import BENDS
 from cordillera.sensors.observe import HISTORY
 from cordillera.types import (
     AgentKind,
@@ -59,16 +60,17 @@ class Failed:
 
 def verify(
     trace: ReasoningTrace, path: Trajectory, drive: Drive, k: int, planner: Planner, sight: Sight,
-    config: LabelConfig | None = None,
+    config: LabelConfig | None = None, careless: Planner | None = None,
 ) -> tuple[Failed, ...]:  # fmt: skip
     """A trace given at the k-th state and the path planned or driven from there -> the checks that failed, by name.
 
-    `path` is in the rig frame of that moment or in the world. The planner is the one whose decision is explained.
+    `path` is in the rig frame of that moment or in the world. The planner is the one whose decision is explained,
+    `careless` the same as one to whom bends do not matter; without it bends are not tested for necessity.
     """
     config = config or LabelConfig()
     failed = list(_paths(trace, path, drive, k))
     for cause in trace.causes:
-        failed += _cause(cause, drive, k, planner, sight, config)
+        failed += _cause(cause, drive, k, planner, sight, config, careless)
     return tuple(failed)
 
 
@@ -119,7 +121,7 @@ def _signals(cause: Cause, state: WorldState, drive: Drive) -> tuple[str, ...]:
 
 
 def _cause(
-    cause: Cause, drive: Drive, k: int, planner: Planner, sight: Sight, config: LabelConfig
+    cause: Cause, drive: Drive, k: int, planner: Planner, sight: Sight, config: LabelConfig, careless: Planner | None
 ) -> tuple[Failed, ...]:
     """The four checks of one cause; what does not exist is not asked for more."""
     state = drive.states[k]
@@ -138,28 +140,31 @@ def _cause(
         most = max(sight(drive.states[n], meant.target) for n in rows)
         if most < config.pixels:
             failed.append(Failed(VISIBLE, name, f"no camera showed more than {most:.1f} pixels of it in 1.6 s"))
-    if not _necessary(meant, drive, k, planner, config):
+    if not _necessary(meant, drive, k, planner, config, careless):
         failed.append(Failed(NECESSARY, name, "without it the planner drives the same"))
     return tuple(failed)
 
 
-def _necessary(cause: Cause, drive: Drive, k: int, planner: Planner, config: LabelConfig) -> bool:
+def _necessary(
+    cause: Cause, drive: Drive, k: int, planner: Planner, config: LabelConfig, careless: Planner | None
+) -> bool:
     """Whether a cause's removal changes the plan, alone or with what binds in its place; true for what must stay."""
-    road_map = drive.world.map
     if ":" not in cause.target or cause.target.endswith(":"):
         return True
-    change = removal(cause, road_map, config.faster)
+    if cause.kind in BENDS:
+        return careless is None or bend_mps(drive, k, careless, drive.ask(planner, k)) >= config.effect_mps
+    change = drive.removal(k, cause, config)
     if change is None:
         return True
     before, without = drive.ask(planner, k), drive.ask(planner, k, (change,))
-    if effect_mps(before.trajectory, without.trajectory, config.aside_mps) >= config.effect_mps:
+    if effect_of(cause, before, without, config) >= config.effect_mps:
         return True
     for other in without.reasoning.causes if without.reasoning else ():
-        second = removal(other, road_map, config.faster)
+        second = drive.removal(k, other, config)
         if second is None or other.target == cause.target or not other.target.startswith(("agent:", "signal:")):
             continue
         alone, neither = drive.ask(planner, k, (second,)), drive.ask(planner, k, (change, second))
-        if effect_mps(alone.trajectory, neither.trajectory, config.aside_mps) >= config.effect_mps:
+        if effect_of(cause, alone, neither, config) >= config.effect_mps:
             return True
     return False
 
