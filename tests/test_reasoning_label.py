@@ -10,8 +10,11 @@ import pytest
 from cordillera.kinematics import plan_of
 from cordillera.loop import roll_out
 from cordillera.policy.rule import RuleExpert
-from cordillera.reasoning.intervene import Insert, Shift, changed_state, states_of
+from cordillera.presets.clip import careless
+from cordillera.reasoning.intervene import Insert, Reroute, Shift, changed_state, states_of
 from cordillera.reasoning.label import FIXED, IDLE, KEPT, LATE, UNSEEN, Drive, effect_mps, label_at, labels
+from cordillera.reasoning.match import does_longitudinal
+from cordillera.reasoning.removal import removal
 from cordillera.runtime.driver import SafeDriver
 from cordillera.sensors.observe import Observer
 from cordillera.types import (
@@ -165,3 +168,72 @@ def test_the_expert_at_lights_at_2_hz_and_at_keyframes():
     assert stops and {t.verdict for t in stops} == {KEPT}
     assert all(t.effect_mps > 0.3 for t in stops)
     assert all(label.trace.text for label in found)
+
+
+class Tied(Simple):
+    """As Simple, but with both there each hides the other: it stands, and says that the limit sets its speed."""
+
+    def __call__(self, observation: Observation) -> Decision:
+        decision = super().__call__(observation)
+        truth, trace = observation.truth, decision.reasoning
+        assert truth is not None and trace is not None
+        if truth.state.agents.valid[truth.state.agents.id == 900].any() and truth.state.signals[self.light] == 1:
+            limit = Cause("speed limit", "lane:0", "sets the speed", 0, 0.0)
+            return replace(decision, reasoning=replace(trace, longitudinal=Longitudinal.SET_SPEED, causes=(limit,)))
+        return decision
+
+
+def test_causes_that_hide_each_other_are_found_by_taking_all_away(drive, red):
+    assert LightState.RED == 1
+    label = label_at(drive[1], 20, Tied(red, ("car", "light")), seen)
+    assert {c.kind for c in label.trace.causes} == {"lead vehicle", "traffic light"}
+    assert label.trace.longitudinal is Longitudinal.STOP
+    assert [t.verdict for t in label.tested] == [KEPT, KEPT, IDLE]
+
+
+def test_a_decision_that_the_plan_does_not_do_is_told_as_what_it_does(drive, red):
+    class Hasty(Simple):
+        def __call__(self, observation: Observation) -> Decision:
+            decision = super().__call__(observation)
+            gone = not observation.truth.state.agents.valid[observation.truth.state.agents.id == 900].any()
+            return replace(decision, trajectory=straight(10.0 if gone else 8.0))
+
+    label = label_at(drive[1], 20, Hasty(red, ("car",)), seen)
+    assert label.trace.longitudinal is Longitudinal.SPEED_ADAPTATION and len(label.trace.causes) == 1
+    assert does_longitudinal(label.trace.longitudinal, label.decision.trajectory)
+
+
+def test_limits_signs_bends_and_the_end_of_the_route_are_tested_on_the_expert():
+    """On a plain road the limit holds the speed, then the end of the route; in a bend the bend does."""
+    expert = RuleExpert().decide
+
+    def verdicts(road: str, seed: int) -> dict[str, set[str]]:
+        scenario = make_scenario(road, seed=seed, duration_s=14.0)
+        alone = replace(scenario, initial=replace(scenario.initial, agents=empty_agents()))
+        world = World(alone)
+        rollout = roll_out(alone, world, Observer(), SafeDriver(RuleExpert(), clock=lambda: 0.0))
+        found: dict[str, set[str]] = {}
+        for label in labels(rollout, Drive.of(rollout, world, Observer()), expert, seen, careless=careless):
+            for t in label.tested:
+                found.setdefault(t.cause.kind, set()).add(t.verdict)
+        return found
+
+    assert verdicts("built:straight,length=230", 3)["destination"] == {KEPT}
+    assert KEPT in verdicts("built:straight,length=600", 3)["speed limit"]
+    bent = verdicts("built:curve", 2)
+    assert KEPT in bent["curve"] and FIXED not in bent["curve"]
+
+
+def test_a_route_is_a_cause_where_the_road_forks(drive):
+    """Asked again on a route that leads another way, the expert turns no more; the other route begins as this one."""
+    scenario = make_scenario("built:four_way,control=none", seed=0, duration_s=4.0)
+    world = World(scenario)
+    lanes = scenario.route.lanes
+    turn = next(n for n in lanes[1:] if world.map.lanes[n].turn != "straight")
+    cause = Cause("route", f"lane:{turn}", "leads to the left", 0, 10.0, "lateral")
+    change = removal(cause, world, 0.0)
+    assert isinstance(change, Reroute) and change.lanes[0] == lanes[0] and turn not in change.lanes
+    assert removal(cause, world, world.guide.length_m) is None, "a turn that lies behind cannot be undone"
+    ready = Drive.of(roll_out(scenario, world, Observer(), SafeDriver(RuleExpert())), world, Observer())
+    straight_on = ready.ask(RuleExpert().decide, 0, (change,))
+    assert straight_on.reasoning is not None and straight_on.reasoning.lateral is not Lateral.TURN

@@ -20,6 +20,7 @@ from cordillera.types import (
     Agents,
     Controls,
     Float,
+    Lane,
     LightState,
     Observation,
     RoadMap,
@@ -87,9 +88,13 @@ class Limit:
 
 @dataclass(frozen=True)
 class Reroute:
-    """The route runs over other lanes: it begins where it did, and ends at the end of the last of them."""
+    """The route runs over other lanes: it begins where it did, and ends at the end of the last of them.
+
+    `longer_m`: the last lane goes straight on so far beyond its end, for roads that end with the route.
+    """
 
     lanes: tuple[int, ...]
+    longer_m: float = 0.0
 
 
 Change = Remove | Insert | Shift | Show | Limit | Reroute
@@ -114,7 +119,11 @@ def changed_state(state: WorldState, changes: Changes, road_map: RoadMap) -> Wor
 def changed_map(road_map: RoadMap, changes: Changes) -> RoadMap:
     """A map and changes -> the map without the removed signs and with other limits; the same one where none apply."""
     lasting = tuple(
-        c for c in changes if isinstance(c, Limit) or (isinstance(c, Remove) and _is_sign(road_map, c.target))
+        c
+        for c in changes
+        if isinstance(c, Limit)
+        or (isinstance(c, Remove) and _is_sign(road_map, c.target))
+        or (isinstance(c, Reroute) and c.longer_m)
     )
     return _rebuilt(road_map, lasting) if lasting else road_map
 
@@ -130,6 +139,9 @@ def _rebuilt(road_map: RoadMap, changes: Changes) -> RoadMap:
             for at, signal in enumerate(signals):
                 if signal.kind is SignalKind.SPEED_LIMIT and ruled & set(signal.lanes):
                     signals[at] = replace(signal, value=change.speed_mps)
+        elif isinstance(change, Reroute):
+            last = change.lanes[-1]
+            lanes[last] = _longer(lanes[last], change.longer_m)
         elif isinstance(change, Remove):
             at = int(_number(change.target, "signal", len(signals)))
             ruled = set(signals[at].lanes) | {n for lane in signals[at].lanes for n in lanes[lane].successors}
@@ -140,6 +152,16 @@ def _rebuilt(road_map: RoadMap, changes: Changes) -> RoadMap:
                 signals[at], kind=SignalKind.OTHER, xyz=sunk, lanes=(), stop_lines=(), code="", value=float("nan")
             )
     return replace(road_map, lanes=tuple(lanes), signals=tuple(signals), conflicts=conflicts)
+
+
+def _longer(lane: Lane, metres: float) -> Lane:
+    """A lane -> the same, straight on beyond its end."""
+    ahead = lane.center_xyz[-1] - lane.center_xyz[-2]
+    step = metres * ahead / np.linalg.norm(ahead)
+    center, left, right = (
+        np.vstack([line, line[-1] + step]) for line in (lane.center_xyz, lane.left_xyz, lane.right_xyz)
+    )
+    return replace(lane, center_xyz=center, left_xyz=left, right_xyz=right)
 
 
 def changed_route(route: Route, changes: Changes, original: RoadMap, road_map: RoadMap) -> Route:
@@ -255,7 +277,13 @@ def progress_along(guide: Guide, states: Sequence[WorldState]) -> Float:
 
 
 def window_at(states: Sequence[WorldState], k: int, observer: Observer, changes: Changes, road_map: RoadMap) -> Window:
-    """States of a drive -> what was sensed up to the k-th, had the changes been there all the time."""
+    """States of a drive -> what was sensed up to the k-th, had the changes been there all the time.
+
+    Without cameras all that is left of the past is the ego's, which no change touches.
+    """
+    if not observer.cameras and changes:
+        window = window_at(states, k, observer, (), road_map)
+        return replace(window, state=changed_state(states[k], changes, road_map))
     first = max(k - PAST, 0)
     window = observer.begin(changed_state(states[first], changes, road_map))
     if first:

@@ -14,15 +14,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cordillera.geometry import arc_length
-from cordillera.reasoning.intervene import Change, Changes, Limit, Reroute, observation_at, progress_along, states_of
+from cordillera.reasoning.intervene import (
+    Change,
+    Changes,
+    Limit,
+    Remove,
+    Reroute,
+    observation_at,
+    progress_along,
+    states_of,
+)
 from cordillera.reasoning.keyframes import Keyframe, keyframes
-from cordillera.reasoning.removal import BENDS, removal
+from cordillera.reasoning.match import does_longitudinal
+from cordillera.reasoning.removal import BENDS, around, plain_cause, removal
 from cordillera.reasoning.schema import axis_of, write
 from cordillera.sensors.observe import HISTORY, TICK_US, Observer
 from cordillera.types import (
     Cause,
     Decision,
     Float,
+    Longitudinal,
     Observation,
     ReasoningTrace,
     Rollout,
@@ -131,9 +142,21 @@ def label_at(
                 tested.append(_bend(drive, k, careless, decision, cause, sight, config))
             else:
                 tested += _chain(drive, k, planner, decision, cause, sight, config)
+    speed = [t for t in tested if axis_of(t.cause, trace.longitudinal, trace.lateral) == "longitudinal"]
+    if all(t.verdict == IDLE for t in speed):
+        longitudinal, found = _unnamed(drive, k, planner, decision, sight, config)
+        known = {t.cause.target for t in found}
+        trace = replace(trace, longitudinal=longitudinal)
+        tested = [*found, *(t for t in tested if t.cause.target not in known)]
     kept = tuple(t.cause for t in tested if t.verdict == KEPT)
-    clean = replace(trace, causes=kept)
+    clean = replace(trace, longitudinal=_done(trace.longitudinal, decision.trajectory), causes=kept)
     return Label(drive.states[k].t_us, event, replace(clean, text=write(clean)), decision, tuple(tested))
+
+
+def _done(longitudinal: Longitudinal | None, plan: Trajectory) -> Longitudinal | None:
+    """A decision on speed, or what the plan does instead: to slow or wait less than the word says is to adapt."""
+    adapts = Longitudinal.SPEED_ADAPTATION
+    return adapts if not does_longitudinal(longitudinal, plan) and does_longitudinal(adapts, plan) else longitudinal
 
 
 def effect_mps(a: Trajectory, b: Trajectory, aside_mps: float = 0.5) -> float:
@@ -227,6 +250,42 @@ def _joint(
     out.sort(key=lambda t: (t.verdict != KEPT, t.cause.distance_m))
     return [t if n == 0 or t.verdict != KEPT else replace(t, cause=replace(t.cause, jointly=True))
             for n, t in enumerate(out)]  # fmt: skip
+
+
+def _unnamed(
+    drive: Drive, k: int, planner: Planner, decision: Decision, sight: Sight, config: LabelConfig
+) -> tuple[Longitudinal | None, list[Tested]]:
+    """A decision on speed whose named causes change nothing -> the decision and the causes that the planner left out.
+
+    Two things that ask for the same hide each other. So all that is around is taken away, then put back, the farthest
+    first, as long as the plan stays free; what may not be put back are the causes. Each is named as the planner names
+    it where it is the only one left.
+    """
+    named = decision.reasoning.longitudinal if decision.reasoning else None
+    away = around(drive.world, drive.states[k])
+    free = drive.ask(planner, k, tuple(Remove(name) for name in away))
+    everything = effect_mps(decision.trajectory, free.trajectory, config.aside_mps)
+    if everything < config.effect_mps:
+        return named, []
+    for name in reversed(away):
+        rest = [n for n in away if n != name]
+        answer = drive.ask(planner, k, tuple(Remove(n) for n in rest))
+        if effect_mps(decision.trajectory, answer.trajectory, config.aside_mps) >= config.share * everything:
+            away, free = rest, answer
+    out: list[tuple[Longitudinal | None, Tested]] = []
+    for name in away:
+        alone = drive.ask(planner, k, tuple(Remove(n) for n in away if n != name))
+        told = alone.reasoning
+        cause = next((c for c in told.causes if c.target == name), None) if told else None
+        longitudinal = told.longitudinal if told and cause else Longitudinal.STOP if "signal" in name else named
+        seen = _seen(drive, k, cause or plain_cause(name, drive.world.map, drive.states[k]), sight, config)
+        effect = effect_mps(alone.trajectory, free.trajectory, config.aside_mps)
+        idle = seen.verdict == KEPT and effect < config.effect_mps
+        out.append((longitudinal, replace(seen, verdict=IDLE if idle else seen.verdict, effect_mps=effect)))
+    out.sort(key=lambda row: (row[1].verdict != KEPT, row[1].cause.distance_m))
+    tested = [t if n == 0 or t.verdict != KEPT else replace(t, cause=replace(t.cause, jointly=True))
+              for n, (_, t) in enumerate(out)]  # fmt: skip
+    return (out[0][0] if out and tested[0].verdict == KEPT else named), tested
 
 
 def _seen(drive: Drive, k: int, cause: Cause, sight: Sight, config: LabelConfig) -> Tested:

@@ -1,18 +1,24 @@
 """A cause -> the change that takes it out of the world; how each kind of cause is tested by removing it.
 
 Agents and signs are not there, lights are green, a limit is raised on all lanes that have no higher one, a route leads
-another way where it forks and goes on where it ends. A bend cannot be taken away without moving all that lies behind
-it: there the planner is asked as one to whom bends do not matter.
+another way where it forks and goes on where it ends, as does the road. A bend cannot be taken away without moving what
+lies behind it: there the planner is asked as one to whom bends do not matter.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
+from cordillera.geometry import wrap_angle, yaw_of
 from cordillera.reasoning.intervene import Change, Limit, Remove, Reroute
-from cordillera.types import Cause
+from cordillera.reasoning.kinds import KINDS, kind_of_agent
+from cordillera.types import Cause, LightState, RoadMap, SignalKind, WorldState
 from cordillera.world.roads import Roads
 from cordillera.world.world import World
 
 BENDS = frozenset({"curve", "turn"})  # causes that are the shape of the road
+AROUND_M, AROUND = 80.0, 12  # how far and how many things around the ego are tried as causes that nobody named
+GOING = (LightState.GREEN, LightState.OFF)
 ONWARD_M = 250.0  # how far another route leads on from the place where it leaves the planned one
 
 
@@ -35,7 +41,7 @@ def removal(cause: Cause, world: World, progress_m: float, faster: float = 1.5) 
     if cause.kind == "destination":
         lanes = world.scenario.route.lanes
         onward = _onward(world.roads, lanes[-1:])
-        return Reroute((*lanes, *onward)) if onward else None
+        return Reroute((*lanes, *onward), 0.0 if onward else ONWARD_M)
     return None
 
 
@@ -67,3 +73,42 @@ def _onward(roads: Roads, lanes: tuple[int, ...]) -> tuple[int, ...]:
         out.append(last)
         gone += roads.length(last)
     return tuple(out)
+
+
+def around(world: World, state: WorldState) -> list[str]:
+    """A state -> what around the ego might make it slow down, the nearest first: agents, and lights and signs ahead."""
+    agents, ego = state.agents, state.ego
+    found = [
+        (float(np.hypot(*(agents.xyz[row, :2] - ego.xyz[:2]))), f"agent:{int(agents.id[row])}")
+        for row in np.flatnonzero(agents.valid)
+    ]
+    for signal in {rule.signal for lane in world.scenario.route.lanes for rule in world.roads.regulations(lane)}:
+        row = world.map.signals[signal]
+        if row.kind is not SignalKind.TRAFFIC_LIGHT or state.signals[signal] not in GOING:
+            found.append((float(np.hypot(*(row.xyz[:2] - ego.xyz[:2]))), f"signal:{signal}"))
+    return [name for far, name in sorted(found) if far < AROUND_M][:AROUND]
+
+
+def plain_cause(target: str, road_map: RoadMap, state: WorldState) -> Cause:
+    """An agent, light or sign in a state -> it as a cause, in the plainest words that there are for it."""
+    what, _, number = target.partition(":")
+    if what == "agent":
+        row = int(np.flatnonzero(state.agents.id == int(number))[0])
+        kind, xyz = kind_of_agent(int(state.agents.kind[row])), state.agents.xyz[row]
+        turned = abs(float(wrap_angle(state.agents.yaw_rad[row] - yaw_of(state.ego.quat_xyzw))))
+        way = "coming the other way" if turned > 2.4 else "crossing ahead" if turned > 0.6 else "ahead in the ego lane"
+        relation = way if way in KINDS[kind].relations else KINDS[kind].relations[0]
+    else:
+        signal = road_map.signals[int(number)]
+        xyz, shown = signal.xyz, LightState(int(state.signals[int(number)]))
+        kind, relation = (
+            {SignalKind.STOP: "stop sign", SignalKind.GIVE_WAY: "give-way sign"}.get(signal.kind, "traffic light"),
+            "regulates the lane ahead",
+        )
+        if kind == "traffic light":
+            relation = {
+                LightState.AMBER: "amber at the stop line ahead", LightState.FLASHING_RED: "flashing red",
+                LightState.FLASHING_AMBER: "flashing amber", LightState.GREEN: "green", LightState.OFF: "dark",
+            }.get(shown, "red at the stop line ahead")  # fmt: skip
+    far = float(np.hypot(*(xyz[:2] - state.ego.xyz[:2])))
+    return Cause(kind, target, relation, state.t_us, far, "longitudinal")

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cordillera.geometry import move_trajectory, project_to_polyline, transform_of, wrap_angle, yaw_of
+from cordillera.reasoning.intervene import Remove
 from cordillera.reasoning.kinds import KINDS, kind_of_agent
 from cordillera.reasoning.label import Drive, LabelConfig, Planner, Sight, bend_mps, effect_of
 from cordillera.reasoning.match import does_lateral, does_longitudinal
-from cordillera.reasoning.removal import BENDS
+from cordillera.reasoning.removal import BENDS, around
 from cordillera.sensors.observe import HISTORY
 from cordillera.types import (
     AgentKind,
@@ -135,7 +136,7 @@ def _cause(
         failed.append(
             Failed(PRECEDES, name, f"its evidence is of {(cause.evidence_t_us - state.t_us) / 1e6:.1f} s later")
         )
-    if meant.target.startswith(("agent:", "signal:")):
+    if _stands(meant.target):
         rows = range(k, max(k - HISTORY, -1), -config.look)
         most = max(sight(drive.states[n], meant.target) for n in rows)
         if most < config.pixels:
@@ -148,7 +149,10 @@ def _cause(
 def _necessary(
     cause: Cause, drive: Drive, k: int, planner: Planner, config: LabelConfig, careless: Planner | None
 ) -> bool:
-    """Whether a cause's removal changes the plan, alone or with what binds in its place; true for what must stay."""
+    """Whether a cause's removal changes the plan; true for what must stay.
+
+    Where others would do in its place, it is asked with these away, in the end with all that is around away.
+    """
     if ":" not in cause.target or cause.target.endswith(":"):
         return True
     if cause.kind in BENDS:
@@ -156,17 +160,26 @@ def _necessary(
     change = drive.removal(k, cause, config)
     if change is None:
         return True
-    before, without = drive.ask(planner, k), drive.ask(planner, k, (change,))
-    if effect_of(cause, before, without, config) >= config.effect_mps:
-        return True
-    for other in without.reasoning.causes if without.reasoning else ():
-        second = drive.removal(k, other, config)
-        if second is None or other.target == cause.target or not other.target.startswith(("agent:", "signal:")):
-            continue
-        alone, neither = drive.ask(planner, k, (second,)), drive.ask(planner, k, (change, second))
-        if effect_of(cause, alone, neither, config) >= config.effect_mps:
+    others: list[str] = []
+    for _ in range(config.deep + 1):
+        away = tuple(Remove(name) for name in others)
+        there, without = drive.ask(planner, k, away), drive.ask(planner, k, (*away, change))
+        if effect_of(cause, there, without, config) >= config.effect_mps:
             return True
-    return False
+        named = [c.target for c in without.reasoning.causes] if without.reasoning else []
+        fresh = [name for name in named if _stands(name) and name != cause.target and name not in others]
+        if not fresh:
+            break
+        others.append(fresh[0])
+    among = [name for name in around(drive.world, drive.states[k]) if name != cause.target]
+    away = tuple(Remove(name) for name in among)
+    there, without = drive.ask(planner, k, away), drive.ask(planner, k, (*away, change))
+    return effect_of(cause, there, without, config) >= config.effect_mps
+
+
+def _stands(target: str) -> bool:
+    """Whether a target is something in the world, and not a road."""
+    return target.startswith(("agent:", "signal:"))
 
 
 def _paths(trace: ReasoningTrace, path: Trajectory, drive: Drive, k: int) -> tuple[Failed, ...]:
