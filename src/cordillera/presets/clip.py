@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from cordillera.sensors.render import CpuRenderer
 from cordillera.sensors.rig import rig
 from cordillera.sensors.scene import build_scene
 from cordillera.sensors.visibility import Visibility, visible
-from cordillera.types import Decision, Observation, Rig, Rollout, Route, Scenario, WorldState
+from cordillera.types import Rig, Rollout, Scenario, WorldState
 from cordillera.world.maps import load_map
 from cordillera.world.scenarios import make_family
 from cordillera.world.spawn import make_scenario
@@ -35,7 +34,7 @@ from cordillera.world.vehicle import VehicleConfig
 from cordillera.world.world import World
 
 MAPS = "maps:"  # "maps:town01" is the family of everyday drives through a map
-NO_BEND_MPS2 = 1e6  # sideways, and no curve is too fast
+careless = RuleExpert(RuleConfig(speed=SpeedConfig(side_mps2=1e6))).decide  # the expert to whom bends do not matter
 ATTEMPTS = 6  # seeds that are tried for a clip before it is given up
 COUNTRY = {"US": "United States", "DE": "Germany", "GB": "United Kingdom", "JP": "Japan", "FR": "France"}
 Spent = defaultdict[str, float]
@@ -168,20 +167,6 @@ def _films(rollout: Rollout, crew: Crew | None, stack: ExitStack, folder: Path) 
     start = rollout.scenario.initial.t_us
     stamps = np.array([step.state.t_us - start for step in rollout.steps], dtype=np.int64)
     return tuple(Film(camera, stamps, (folder / f"{camera.name}.mp4").read_bytes()) for camera in crew.cameras.cameras)
-
-
-def careless(observation: Observation) -> Decision:
-    """The expert as one to whom bends do not matter: what it drives where only a curve would slow it down."""
-    truth = observation.truth
-    if truth is not None:
-        observation = replace(observation, truth=replace(truth, route=_own(truth.route)))
-    return RuleExpert(RuleConfig(speed=SpeedConfig(side_mps2=NO_BEND_MPS2))).decide(observation)
-
-
-@lru_cache(maxsize=16)
-def _own(route: Route) -> Route:
-    """A route -> one like it: the expert keeps the speeds that it works out for a route."""
-    return replace(route)
 
 
 def _labels(

@@ -88,7 +88,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Reroute:
-    """The route runs over other lanes: it begins where it did, and ends at the end of the last of them.
+    """The route runs over other lanes: it begins where it did, and ends at the end of the last of them; () as it is.
 
     `longer_m`: the last lane goes straight on so far beyond its end, for roads that end with the route.
     """
@@ -169,8 +169,9 @@ def changed_route(route: Route, changes: Changes, original: RoadMap, road_map: R
 
     Planners may keep what they worked out with a route, so a route on a changed map is an object of its own.
     """
-    lanes = next((c.lanes for c in reversed(changes) if isinstance(c, Reroute)), ())
-    return _route_over(route, lanes, road_map) if lanes or road_map is not original else route
+    lanes = next((c.lanes for c in reversed(changes) if isinstance(c, Reroute)), None)
+    own = lanes is not None or road_map is not original
+    return _route_over(route, lanes or (), road_map) if own else route
 
 
 @lru_cache(maxsize=16)

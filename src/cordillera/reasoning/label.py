@@ -175,7 +175,7 @@ def effect_of(cause: Cause, a: Decision, b: Decision, config: LabelConfig) -> fl
 
 def bend_mps(drive: Drive, k: int, careless: Planner, decision: Decision) -> float:
     """How much faster one goes to whom bends do not matter: mean difference of speed over the plan."""
-    faster = drive.ask(careless, k).trajectory
+    faster = drive.ask(careless, k, (Reroute(()),)).trajectory  # planners may keep speeds for a route: one of its own
     return float(np.mean(np.abs(_speeds(decision.trajectory) - _speeds(faster))))
 
 
