@@ -56,10 +56,14 @@ def orders_of(job: DataJob) -> list[Order]:
     """A job -> its clips in order: families and regions take turns, every clip with a seed of its own."""
     if job.clips < 1 or not job.families:
         raise ValueError(f"data: {job.clips} clips of {len(job.families)} families; give at least one of each")
-    pairs = [(family, region) for family in job.families for region in job.regions or ("",)]
+    families, regions = job.families, job.regions or ("",)
+    rounds = [divmod(k, len(families)) for k in range(job.clips)]  # so that few clips of many families meet all regions
     return [
-        Order(*pairs[k % len(pairs)], job.split, job.seed * 1_000_000 + k, job.cameras, job.size, job.crf)
-        for k in range(job.clips)
+        Order(
+            families[n], regions[(n + turn) % len(regions)], job.split, job.seed * 1_000_000 + k, job.cameras,
+            job.size, job.crf,
+        )  # fmt: skip
+        for k, (turn, n) in enumerate(rounds)
     ]
 
 

@@ -228,10 +228,9 @@ def park(
         if not track.edge or draw(seed, 44, me.ident, tick) > PARK_RATE:
             return FAR
         bay = bay_ahead(track, rules.bays, me.s + 8.0 + 0.4 * me.speed * me.speed, 30.0)
-        if bay >= 0 and _is_free_of_others(movers, i, rules.bays[bay].x, rules.bays[bay].y):
-            me.task = PARK
-        else:
+        if bay < 0 or not _is_free_of_others(movers, i, rules.bays[bay].x, rules.bays[bay].y, 40.0):
             return FAR
+        me.task = PARK
     if me.task == PARK:
         outside = abs(me.lateral) > 1.5
         if outside and looks and me.wait > STOOD_S and draw(seed, 45, me.ident, tick) < LEAVE_RATE:
@@ -243,6 +242,12 @@ def park(
                 me.task = PULL_OUT
         if me.task == PARK:
             bay = bay_ahead(track, rules.bays, me.s, 60.0)
+            while bay >= 0 and not _is_free_of_others(movers, i, rules.bays[bay].x, rules.bays[bay].y, 7.0):
+                further = bay_ahead(track, rules.bays, rules.bays[bay].s + 0.01, 60.0)
+                bay = further if further > bay else -1
+            if bay < 0 and not outside:  # others were faster
+                me.task = DRIVE
+                return FAR
             me.aim = rules.bays[bay].room if bay >= 0 else me.lateral
             if me.speed < STILL_MPS and me.lateral * edge > 0.3:
                 me.aim = me.lateral
@@ -253,12 +258,12 @@ def park(
 
 
 @kernel
-def _is_free_of_others(movers: Table, i: int, x: float, y: float) -> bool:
-    """Whether nobody else parks, or is about to, within 40 m before and about a place."""
+def _is_free_of_others(movers: Table, i: int, x: float, y: float, moving_m: float) -> bool:
+    """Whether nobody else stands parked within 7 m of a place, or is about to park and within `moving_m` of it."""
     for j in range(len(movers) - 1):
         other = movers[j]
         if j != i and other.valid and other.role == VEHICLE and other.task == PARK:
-            reach = 7.0 if other.speed < STILL_MPS else 40.0
+            reach = 7.0 if other.speed < STILL_MPS else moving_m
             if math.hypot(other.x - x, other.y - y) < reach:
                 return False
     return True
