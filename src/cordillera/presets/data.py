@@ -20,7 +20,8 @@ from cordillera.data import layout
 from cordillera.data.check import damaged_files
 from cordillera.data.read import open_set
 from cordillera.data.write import ledger_path, put, read_ledgers, write_chunk, write_index
-from cordillera.presets.clip import Made, Order, Spent, make_clip
+from cordillera.presets.clip import MAPS, Made, Order, Spent, make_clip
+from cordillera.world.scenarios import FAMILIES
 
 PLAN = Path("world/plan.json")  # what the set is made of: it rebuilds the set, and keeps two plans from mixing
 
@@ -53,18 +54,33 @@ class DataResult:
 
 
 def orders_of(job: DataJob) -> list[Order]:
-    """A job -> its clips in order: families and regions take turns, every clip with a seed of its own."""
+    """A job -> its clips in order: families and regions take turns, every clip with a seed of its own.
+
+    A family takes only those of the regions in which it happens; ValueError where none of them has any.
+    """
     if job.clips < 1 or not job.families:
         raise ValueError(f"data: {job.clips} clips of {len(job.families)} families; give at least one of each")
-    families, regions = job.families, job.regions or ("",)
-    rounds = [divmod(k, len(families)) for k in range(job.clips)]  # so that few clips of many families meet all regions
-    return [
-        Order(
-            families[n], regions[(n + turn) % len(regions)], job.split, job.seed * 1_000_000 + k, job.cameras,
-            job.size, job.crf,
-        )  # fmt: skip
-        for k, (turn, n) in enumerate(rounds)
-    ]
+    places = [(family, _regions(family, job.regions or ("",))) for family in job.families]
+    places = [(family, regions) for family, regions in places if regions]
+    if not places:
+        raise ValueError(f"data: no family of {', '.join(job.families)} happens in {', '.join(job.regions)}")
+    orders = []
+    for k in range(job.clips):
+        turn, n = divmod(k, len(places))
+        family, regions = places[n]
+        region = regions[(n + turn) % len(regions)]  # so that few clips of many families meet all regions
+        seed = job.seed * 1_000_000 + k
+        orders.append(Order(family, region, job.split, seed, job.cameras, job.size, job.crf))
+    return orders
+
+
+def _regions(family: str, regions: Sequence[str]) -> list[str]:
+    """The regions in which a family happens; a map's own traffic is taken anywhere."""
+    if family.startswith(MAPS):
+        return list(regions)
+    if family not in FAMILIES:
+        raise ValueError(f"family {family!r} is not known: give {MAPS}NAME or some of {', '.join(FAMILIES)}")
+    return [region for region in regions if not region or region in FAMILIES[family].regions]
 
 
 # ---------------------------------------------------------------------- a set
