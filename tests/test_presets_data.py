@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cordillera.data.read import open_set
+from cordillera.data.read import ClipSet, open_set
 from cordillera.presets import data as data_jobs
 from cordillera.presets.clip import scenario_of
-from cordillera.presets.data import DataJob, generate, inspect, orders_of, stats, verify
-from cordillera.types import Longitudinal
+from cordillera.presets.data import DataJob, generate, inspect, orders_of, stats
+from cordillera.presets.data_check import SENTENCE, Found, check_clip, verify_set
+from cordillera.reasoning.schema import write
+from cordillera.reasoning.verify import EXISTS, PRECEDES
+from cordillera.types import Cause, Longitudinal
 
 
 def job(folder: Path, **changes) -> DataJob:
@@ -96,8 +99,45 @@ def test_looking_into_a_set(made):
     console = quiet()
     inspect(made, console)
     stats(made, console)
-    assert verify(made, console)
+    assert verify_set(made, console, reasons=False)
     text = console.file.getvalue()
     assert "maps:karlsruhe" in text
     assert "longitudinal" in text
     assert "files are as they were written" in text
+
+
+def test_every_trace_is_asked_of_the_world_again(made):
+    """What was written stands; a sentence, a cause, a time that are changed on the way fail by name."""
+    held, found = open_set(made), Found()
+    clip = held.clips()[0]
+    check_clip(held, clip, found)
+    assert found.traces == len(held.said(clip)) > 40
+    assert found.sound == found.traces and not found.failed
+    assert found.driven["paths"] > 20
+
+    class Forged(ClipSet):
+        def said(self, clip_id: str):
+            return [replace(s, trace=forge(s.trace)) for s in super().said(clip_id)]
+
+    def failures() -> set[str]:
+        forged, found = Forged(held.folder, held.features, held.index), Found()
+        check_clip(forged, clip, found)
+        return set(found.failed)
+
+    def forge(trace):
+        return replace(trace, text="Stop.", longitudinal=Longitudinal.SET_SPEED)
+
+    assert SENTENCE in failures()
+
+    def forge(trace):  # noqa: F811
+        late = tuple(replace(c, evidence_t_us=10**9) for c in trace.causes)
+        return replace(trace, causes=late)
+
+    assert failures() == {PRECEDES}
+
+    def forge(trace):  # noqa: F811
+        nobody = Cause("lead vehicle", "agent:424242", "stopped ahead", 0, 9.0, "longitudinal")
+        trace = replace(trace, causes=(nobody,))
+        return replace(trace, text=write(trace))
+
+    assert failures() == {EXISTS}

@@ -10,6 +10,7 @@ from test_reasoning_label import Simple, drive, red, seen, straight  # noqa: F40
 
 from cordillera.geometry import yaw_of
 from cordillera.reasoning.label import label_at
+from cordillera.reasoning.match import offsets
 from cordillera.reasoning.schema import parse
 from cordillera.reasoning.verify import (
     EXISTS,
@@ -20,7 +21,6 @@ from cordillera.reasoning.verify import (
     VISIBLE,
     candidates,
     nearest_ahead,
-    offsets,
     score,
     verify,
 )
@@ -85,10 +85,10 @@ def test_a_sentence_is_held_to_what_is_there(drive, red):  # noqa: F811
 
 
 def test_offsets_follow_the_lane(drive):  # noqa: F811
-    straight_on = offsets(straight(10.0), drive[1], 20)
+    straight_on = offsets(straight(10.0), drive[1].states[20].ego, drive[1].world)
     assert straight_on is not None and np.abs(straight_on - straight_on[0]).max() < 0.3
     aside = replace(straight(10.0), xyz=straight(10.0).xyz + np.outer(np.linspace(0.0, 1.0, 64), [0.0, 3.0, 0.0]))
-    left = offsets(aside, drive[1], 20)
+    left = offsets(aside, drive[1].states[20].ego, drive[1].world)
     assert left is not None and left[-1] - straight_on[-1] == pytest.approx(3.0, abs=0.2)
 
 

@@ -37,11 +37,19 @@ def add_data(verbs: argparse._SubParsersAction[argparse.ArgumentParser], cameras
     for name, text in (
         ("inspect", "list the clips of a set"),
         ("stats", "how a set is balanced over decisions, causes, families and countries"),
-        ("verify", "whether all files of a set are as they were written"),
     ):
         job = jobs.add_parser(name, help=text, epilog=f"example: cordillera data {name} runs/data")
         job.add_argument("folder", type=Path, help="folder of the set")
         job.set_defaults(run=run_look)
+
+    verify = jobs.add_parser(
+        "verify",
+        help="whether all files of a set are as they were written, and all its reasons true",
+        epilog="example: cordillera data verify runs/data",
+    )
+    verify.add_argument("folder", type=Path, help="folder of the set")
+    verify.add_argument("--files", action="store_true", help="check the files alone, not the reasons")
+    verify.set_defaults(run=run_verify)
 
     view = jobs.add_parser("hub-view", help="link a set into a hub cache, where the official devkit finds it offline")
     view.add_argument("folder", type=Path, help="folder of the set")
@@ -95,10 +103,14 @@ def run_generate(arguments: argparse.Namespace) -> int:
 def run_look(arguments: argparse.Namespace) -> int:
     from cordillera.presets import data as data_jobs
 
-    if arguments.job == "verify":
-        return 0 if data_jobs.verify(arguments.folder) else 1
     {"inspect": data_jobs.inspect, "stats": data_jobs.stats}[arguments.job](arguments.folder)
     return 0
+
+
+def run_verify(arguments: argparse.Namespace) -> int:
+    from cordillera.presets.data_check import verify_set
+
+    return 0 if verify_set(arguments.folder, reasons=not arguments.files) else 1
 
 
 def run_hub_view(arguments: argparse.Namespace) -> int:

@@ -17,7 +17,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cordillera.data import layout
-from cordillera.data.check import damaged_files
 from cordillera.data.read import open_set
 from cordillera.data.write import ledger_path, put, read_ledgers, write_chunk, write_index
 from cordillera.presets.clip import MAPS, Made, Order, Spent, make_clip
@@ -233,16 +232,3 @@ def stats(folder: Path, console: Console | None = None) -> None:
         for key, count in counter.most_common():
             table.add_row(key, str(count), f"{100 * count / max(total, 1):.1f} %")
         console.print(table)
-
-
-def verify(folder: Path, console: Console | None = None) -> bool:
-    """Print what is wrong with the files of a set; returns whether all are as they were written."""
-    console = console or Console()
-    results = list(damaged_files(folder))
-    if not results:
-        raise ValueError(f"{folder}: holds no finished chunk of a set made here")
-    wrong = [(name, fault) for name, fault in results if fault]
-    for name, fault in wrong:
-        console.print(f"{name}: {fault}", highlight=False)
-    console.print(f"{len(results) - len(wrong)} of {len(results)} files are as they were written", highlight=False)
-    return not wrong

@@ -25,7 +25,7 @@ from cordillera.reasoning.intervene import (
     states_of,
 )
 from cordillera.reasoning.keyframes import Keyframe, keyframes
-from cordillera.reasoning.match import does_longitudinal
+from cordillera.reasoning.match import does_lateral, does_longitudinal, offsets
 from cordillera.reasoning.removal import BENDS, around, plain_cause, removal
 from cordillera.reasoning.schema import axis_of, write
 from cordillera.sensors.observe import HISTORY, TICK_US, Observer
@@ -33,6 +33,7 @@ from cordillera.types import (
     Cause,
     Decision,
     Float,
+    Lateral,
     Longitudinal,
     Observation,
     ReasoningTrace,
@@ -149,14 +150,21 @@ def label_at(
         trace = replace(trace, longitudinal=longitudinal)
         tested = [*found, *(t for t in tested if t.cause.target not in known)]
     kept = tuple(t.cause for t in tested if t.verdict == KEPT)
-    clean = replace(trace, longitudinal=_done(trace.longitudinal, decision.trajectory), causes=kept)
+    clean = _done(replace(trace, causes=kept), decision.trajectory, drive, k)
     return Label(drive.states[k].t_us, event, replace(clean, text=write(clean)), decision, tuple(tested))
 
 
-def _done(longitudinal: Longitudinal | None, plan: Trajectory) -> Longitudinal | None:
-    """A decision on speed, or what the plan does instead: to slow or wait less than the word says is to adapt."""
-    adapts = Longitudinal.SPEED_ADAPTATION
-    return adapts if not does_longitudinal(longitudinal, plan) and does_longitudinal(adapts, plan) else longitudinal
+def _done(trace: ReasoningTrace, plan: Trajectory, drive: Drive, k: int) -> ReasoningTrace:
+    """A trace -> the same with decisions that the plan does: what slows less than the word says adapts the speed, and
+    a manoeuvre that is not to be seen in the plan yet, or no more, is not its decision, nor are its causes causes."""
+    adapts, keeps = Longitudinal.SPEED_ADAPTATION, Lateral.LANE_KEEPING
+    along = does_longitudinal(trace.longitudinal, plan) or not does_longitudinal(adapts, plan)
+    where = offsets(plan, drive.states[k].ego, drive.world)
+    across = does_lateral(trace.lateral, trace.side, plan, where) or not does_lateral(keeps, "", plan, where)
+    if not across:
+        speed = tuple(c for c in trace.causes if axis_of(c, trace.longitudinal, trace.lateral) == "longitudinal")
+        trace = replace(trace, lateral=keeps, side="", causes=speed)
+    return trace if along else replace(trace, longitudinal=adapts)
 
 
 def effect_mps(a: Trajectory, b: Trajectory, aside_mps: float = 0.5) -> float:

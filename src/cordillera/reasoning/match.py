@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cordillera.geometry import move_trajectory, project_to_polyline, transform_of, yaw_of
 from cordillera.reasoning.meta import LongitudinalMeta, MetaConfig, meta_actions, motion_of
-from cordillera.types import Float, Lateral, Longitudinal, Trajectory
+from cordillera.types import EgoState, Float, Lateral, Longitudinal, Trajectory
+from cordillera.world.world import World
 
 SLOWER = frozenset(
     {LongitudinalMeta.GENTLE_DECELERATE, LongitudinalMeta.STRONG_DECELERATE, LongitudinalMeta.STOP}
@@ -15,6 +17,7 @@ SLOWER = frozenset(
 FASTER = frozenset({LongitudinalMeta.GENTLE_ACCELERATE, LongitudinalMeta.STRONG_ACCELERATE})
 STANDS_MPS = 1.0
 KEEPS_M, LEAVES_M, NUDGE_M = 1.2, 0.5, 0.1  # offsets from where the path began, to the side
+REACH_M = 120.0  # of the lane ahead
 TURN_RAD, SHORT_M = 0.3, 15.0  # a path shorter than this may not have reached its turn
 
 
@@ -72,3 +75,25 @@ def does_lateral(decision: Lateral | None, side: str, path: Trajectory, offset_m
         Lateral.ABORT: lambda: float(np.abs(offset[-1])) < KEEPS_M,
     }
     return rules[decision]()
+
+
+def offsets(path: Trajectory, ego: EgoState, world: World) -> Float | None:
+    """A path driven from an ego state on -> offsets (N,) from the centre of the ego's lane, left positive.
+
+    The lane goes on along the route where it forks. None off the lanes. The path is in the rig frame or in the world.
+    """
+    roads = world.roads
+    if path.frame == "rig":
+        path = move_trajectory(transform_of(ego.xyz, ego.quat_xyzw), path, "world")
+    place = roads.nearest(float(ego.xyz[0]), float(ego.xyz[1]), float(yaw_of(ego.quat_xyzw)), 6.0, float(ego.xyz[2]))
+    if place is None:
+        return None
+    lanes, route = [place.lane], set(world.scenario.route.lanes)
+    while sum(roads.length(lane) for lane in lanes) - place.s_m < REACH_M:
+        after = [n for n in world.map.lanes[lanes[-1]].successors if n not in lanes]
+        if not after:
+            break
+        lanes.append(next((n for n in after if n in route), after[0]))
+    line = np.vstack([world.map.lanes[lane].center_xyz[:, :2] for lane in lanes])
+    line = line[np.concatenate([[True], np.hypot(*np.diff(line, axis=0).T) > 1e-6])]
+    return np.array([project_to_polyline(line, float(x), float(y))[1] for x, y in path.xyz[:, :2]])

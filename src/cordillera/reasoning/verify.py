@@ -11,17 +11,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cordillera.geometry import move_trajectory, project_to_polyline, transform_of, wrap_angle, yaw_of
+from cordillera.geometry import wrap_angle, yaw_of
 from cordillera.reasoning.intervene import Remove
 from cordillera.reasoning.kinds import KINDS, kind_of_agent
 from cordillera.reasoning.label import Drive, LabelConfig, Planner, Sight, bend_mps, effect_of
-from cordillera.reasoning.match import does_lateral, does_longitudinal
+from cordillera.reasoning.match import does_lateral, does_longitudinal, offsets
 from cordillera.reasoning.removal import BENDS, around
 from cordillera.sensors.observe import HISTORY
 from cordillera.types import (
     AgentKind,
     Cause,
-    Float,
     LightState,
     ReasoningTrace,
     SignalKind,
@@ -187,31 +186,9 @@ def _paths(trace: ReasoningTrace, path: Trajectory, drive: Drive, k: int) -> tup
     failed = []
     if not does_longitudinal(trace.longitudinal, path):
         failed.append(Failed(LONGITUDINAL, "", f"the path does not do {str(trace.longitudinal)!r}"))
-    if not does_lateral(trace.lateral, trace.side, path, offsets(path, drive, k)):
+    if not does_lateral(trace.lateral, trace.side, path, offsets(path, drive.states[k].ego, drive.world)):
         failed.append(Failed(LATERAL, "", f"the path does not do {f'{trace.lateral} {trace.side}'.strip()!r}"))
     return tuple(failed)
-
-
-def offsets(path: Trajectory, drive: Drive, k: int) -> Float | None:
-    """A path from the k-th state on -> offsets (N,) from the centre of the lane that the ego is in, left positive.
-
-    The lane goes on along the route where it forks. None off the lanes.
-    """
-    ego, roads = drive.states[k].ego, drive.world.roads
-    if path.frame == "rig":
-        path = move_trajectory(transform_of(ego.xyz, ego.quat_xyzw), path, "world")
-    place = roads.nearest(float(ego.xyz[0]), float(ego.xyz[1]), float(yaw_of(ego.quat_xyzw)), 6.0, float(ego.xyz[2]))
-    if place is None:
-        return None
-    lanes, route = [place.lane], set(drive.world.scenario.route.lanes)
-    while sum(roads.length(lane) for lane in lanes) - place.s_m < REACH_M:
-        after = [n for n in drive.world.map.lanes[lanes[-1]].successors if n not in lanes]
-        if not after:
-            break
-        lanes.append(next((n for n in after if n in route), after[0]))
-    line = np.vstack([drive.world.map.lanes[lane].center_xyz[:, :2] for lane in lanes])
-    line = line[np.concatenate([[True], np.hypot(*np.diff(line, axis=0).T) > 1e-6])]
-    return np.array([project_to_polyline(line, float(x), float(y))[1] for x, y in path.xyz[:, :2]])
 
 
 def nearest_ahead(state: WorldState, within_rad: float = 0.35) -> tuple[Cause, ...]:
