@@ -12,7 +12,7 @@ from cordillera.loop import roll_out
 from cordillera.policy.rule import RuleExpert
 from cordillera.presets.clip import careless
 from cordillera.reasoning.intervene import Insert, Reroute, Shift, changed_state, states_of
-from cordillera.reasoning.label import FIXED, IDLE, KEPT, LATE, UNSEEN, Drive, effect_mps, label_at, labels
+from cordillera.reasoning.label import FIXED, IDLE, KEPT, LATE, UNSEEN, Drive, LabelConfig, effect_mps, label_at, labels
 from cordillera.reasoning.match import does_longitudinal
 from cordillera.reasoning.removal import removal
 from cordillera.runtime.driver import SafeDriver
@@ -237,3 +237,25 @@ def test_a_route_is_a_cause_where_the_road_forks(drive):
     ready = Drive.of(roll_out(scenario, world, Observer(), SafeDriver(RuleExpert())), world, Observer())
     straight_on = ready.ask(RuleExpert().decide, 0, (change,))
     assert straight_on.reasoning is not None and straight_on.reasoning.lateral is not Lateral.TURN
+
+
+def test_more_causes_than_a_sentence_holds_are_told_up_to_its_room(drive, red):
+    """Six cars, each of which would stop it alone: all are tested, the nearest four are told."""
+    _, ready = drive
+    crowd = tuple(replace(CAR, identity=901 + n, xyz=(float(n), 5.0, 0.0)) for n in range(5))
+    states = tuple(changed_state(s, crowd, ready.world.map) for s in ready.states)
+
+    def crowded(observation: Observation) -> Decision:
+        truth = observation.truth
+        assert truth is not None
+        agents = truth.state.agents
+        left = [int(i) for i in agents.id[agents.valid & (agents.id >= 900)]]
+        causes = tuple(Cause("car", f"agent:{i}", "stopped ahead", 0, float(i - 890)) for i in left[:1])
+        what = Longitudinal.STOP if left else Longitudinal.SET_SPEED
+        return Decision(
+            straight(0.0 if left else 10.0), (), ReasoningTrace(what, None, causes, "", "crowd"), "crowd", 0.0
+        )
+
+    label = label_at(replace(ready, states=states), 20, crowded, seen, config=LabelConfig(deep=9))
+    assert [t.verdict for t in label.tested] == [KEPT] * 6
+    assert [c.target for c in label.trace.causes] == [f"agent:{n}" for n in range(900, 904)]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cordillera.geometry import arc_length
+from cordillera.reasoning.grammar import MAX_CAUSES
 from cordillera.reasoning.intervene import (
     Change,
     Changes,
@@ -149,8 +150,10 @@ def label_at(
         known = {t.cause.target for t in found}
         trace = replace(trace, longitudinal=longitudinal)
         tested = [*found, *(t for t in tested if t.cause.target not in known)]
-    kept = tuple(t.cause for t in tested if t.verdict == KEPT)
-    clean = _done(replace(trace, causes=kept), decision.trajectory, drive, k)
+    kept = [t.cause for t in tested if t.verdict == KEPT]
+    axes = [axis_of(c, trace.longitudinal, trace.lateral) for c in kept]
+    told = tuple(c for n, c in enumerate(kept) if axes[:n].count(axes[n]) < MAX_CAUSES)
+    clean = _done(replace(trace, causes=told), decision.trajectory, drive, k)
     return Label(drive.states[k].t_us, event, replace(clean, text=write(clean)), decision, tuple(tested))
 
 
