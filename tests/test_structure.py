@@ -26,7 +26,7 @@ LAYERS = (
     ("reasoning",),
     ("world", "sensors"),
     ("geometry", "kinematics"),
-    ("types",),
+    ("types", "kernels"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 
+from cordillera.kernels import kernel
 from cordillera.types import Bool, Float, Int, Trajectory
 
 # ------------------------------------------------------------------- rotations
@@ -215,7 +215,7 @@ def box_corners(x: float, y: float, yaw_rad: float, length_m: float, width_m: fl
     return np.stack([x + c * dx - s * dy, y + s * dx + c * dy], axis=-1)
 
 
-@njit(cache=True)
+@kernel
 def boxes_overlap(
     ax: float, ay: float, a_yaw: float, a_length: float, a_width: float,
     bx: float, by: float, b_yaw: float, b_length: float, b_width: float,

@@ -12,15 +12,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 
+from cordillera.kernels import kernel
 from cordillera.types import Float, Trajectory
 
 # --------------------------------------------------------------------- forward
 
 
-@njit(cache=True)
+@kernel
 def advance(
     x: float, y: float, yaw: float, speed: float, accel: float, curvature: float, dt: float
 ) -> tuple[float, float, float, float]:
@@ -41,7 +41,7 @@ def advance(
     return x + chord * math.cos(mean_yaw), y + chord * math.sin(mean_yaw), yaw + 2.0 * half, end_speed
 
 
-@njit(cache=True)
+@kernel
 def _roll(actions: Float, speed: Float, dt: float) -> Float:
     """Actions (B, N, 2), first speeds (B,) -> (B, N, 4) x, y, yaw, speed after each action."""
     out = np.empty((actions.shape[0], actions.shape[1], 4))

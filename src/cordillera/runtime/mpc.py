@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import daqp
 import numpy as np
-from numba import njit
 
+from cordillera.kernels import kernel
 from cordillera.types import Float
 
 
@@ -43,7 +43,7 @@ class Chain:
     rate_max: float  # bound of the actuator's mean rate
 
 
-@njit(cache=True)
+@kernel
 def step_matrices(gain: float, lag: float, dt: float) -> tuple[float, float, float, float, float, float, float]:
     """Gain, lag, step -> (a01, a02, a12, a22, b0, b1, b2): the exact discrete chain, other entries 0 or 1.
 
@@ -63,7 +63,7 @@ def step_matrices(gain: float, lag: float, dt: float) -> tuple[float, float, flo
     )
 
 
-@njit(cache=True)
+@kernel
 def predict(start: Float, gain: Float, drift: Float, commands: Float, lag: float, dt: float) -> Float:
     """Start (3,) and commands (N,) -> the states (N + 1, 3) that the chain goes through."""
     states = np.empty((len(commands) + 1, 3))
@@ -77,7 +77,7 @@ def predict(start: Float, gain: Float, drift: Float, commands: Float, lag: float
     return states
 
 
-@njit(cache=True)
+@kernel
 def response(gain: Float, lag: float, dt: float) -> Float:
     """Gains (N,) -> (N, 3, N): how much each of the states after steps 1..N moves with each command."""
     count = len(gain)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from cordillera.kernels import inner, typed
 
 
-@njit(cache=True)
+@inner
 def _mix(z: np.uint64) -> np.uint64:
     """A 64-bit finaliser (Stafford's variant 13, the one of SplitMix64): every input bit stirs every output bit."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -14,7 +15,7 @@ def _mix(z: np.uint64) -> np.uint64:
     return z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True)
+@typed("float64(int64, int64, int64, int64)")
 def draw(seed: int, a: int, b: int, c: int) -> float:
     """Four whole numbers -> a number in [0, 1), uniform over any of them."""
     step = np.uint64(0x9E3779B97F4A7C15)
@@ -25,7 +26,7 @@ def draw(seed: int, a: int, b: int, c: int) -> float:
     return float(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@njit(cache=True)
+@typed("int64(int64, int64, int64, int64, int64)")
 def pick(seed: int, a: int, b: int, c: int, count: int) -> int:
     """Four whole numbers -> one of 0 .. count - 1."""
     return min(int(draw(seed, a, b, c) * count), count - 1)

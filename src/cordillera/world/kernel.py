@@ -10,19 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from numba import njit
+from cordillera.kernels import compiled, inside
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 
 
 def kernel(function: _F) -> _F:
-    """A function -> the same, compiled."""
-    compiled: Any = njit(**_OPTIONS)(function)
-    return compiled
+    """A function -> the same, compiled, to be called from Python and from kernels."""
+    return compiled(function, **_OPTIONS)
+
+
+def inner(function: _F) -> _F:
+    """A function -> the same, compiled, to be called from kernels alone."""
+    return inside(function, **_OPTIONS)
 
 
 def inlined(function: _F) -> _F:
     """A function that is called in one place -> the same, compiled into its caller, which saves handing over tuples."""
-    compiled: Any = njit(**_OPTIONS, inline="always")(function)
-    return compiled
+    return compiled(function, **_OPTIONS, inline="always")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from cordillera.kernels import inner, kernel
 from cordillera.types import Bool, Float, Int
 from cordillera.world.roads_net import GAP_CELL_M, GAP_STRIDE, Net, Table
 
 SEAM_M = 0.05  # lanes that touch may leave slits of this half width: links join within 10 cm
 
 
-@njit(cache=True)
+@inner
 def _edge_gap2(x: float, y: float, ax: float, ay: float, bx: float, by: float) -> float:
     dx, dy = bx - ax, by - ay
     norm2 = dx * dx + dy * dy
@@ -22,7 +22,7 @@ def _edge_gap2(x: float, y: float, ax: float, ay: float, bx: float, by: float) -
     return gx * gx + gy * gy
 
 
-@njit(cache=True)
+@inner
 def _in_segment(points: Table, i: int, x: float, y: float, slack: float) -> bool:
     """Segment, point -> whether it lies between the borders of the segment (even-odd) or within `slack` of them."""
     a, b = points[i], points[i + 1]
@@ -46,13 +46,13 @@ def _in_segment(points: Table, i: int, x: float, y: float, slack: float) -> bool
     return gap2 <= slack * slack
 
 
-@njit(cache=True)
+@inner
 def _crosses(x: float, y: float, ax: float, ay: float, bx: float, by: float) -> bool:
     """Point, edge -> whether a ray from the point towards +x crosses the edge."""
     return (ay > y) != (by > y) and x < ax + (y - ay) / (by - ay) * (bx - ax)
 
 
-@njit(cache=True)
+@inner
 def _cell_of(net: Net, x: float, y: float) -> int:
     """Point -> its grid cell, -1 outside of the grid (also for NaN)."""
     i, j = (x - net.grid[0]) / net.grid[2], (y - net.grid[1]) / net.grid[2]
@@ -61,7 +61,7 @@ def _cell_of(net: Net, x: float, y: float) -> int:
     return int(j) * int(net.grid[3]) + int(i)
 
 
-@njit(cache=True)
+@inner
 def is_drivable(net: Net, x: float, y: float) -> bool:
     """Point -> whether vehicles may stand there: in a driving, bus, shoulder, parking or biking lane, or in a gap
     between lanes inside a junction. Slits where lanes touch are closed.
@@ -79,7 +79,7 @@ def is_drivable(net: Net, x: float, y: float) -> bool:
     return _in_gap(net, x, y)
 
 
-@njit(cache=True)
+@inner
 def _in_gap(net: Net, x: float, y: float) -> bool:
     column, row = int((x - net.grid[0]) / GAP_CELL_M), int((y - net.grid[1]) / GAP_CELL_M)
     key = row * GAP_STRIDE + column
@@ -93,7 +93,7 @@ def _in_gap(net: Net, x: float, y: float) -> bool:
     return low < len(net.gaps) and net.gaps[low] == key
 
 
-@njit(cache=True)
+@kernel
 def is_box_drivable(net: Net, x: float, y: float, yaw: float, length: float, width: float) -> bool:
     """Box by centre, yaw, size -> whether its corners and the middles of its sides are all drivable."""
     c, s = math.cos(yaw), math.sin(yaw)
@@ -107,7 +107,7 @@ def is_box_drivable(net: Net, x: float, y: float, yaw: float, length: float, wid
     return True
 
 
-@njit(cache=True)
+@kernel
 def lanes_holding(net: Net, x: float, y: float, out: Int) -> int:
     """Point -> how many lanes of any kind hold it; their indices stand in `out`, as far as it reaches."""
     cell = _cell_of(net, x, y)
@@ -129,7 +129,7 @@ def lanes_holding(net: Net, x: float, y: float, out: Int) -> int:
     return count
 
 
-@njit(cache=True)
+@kernel
 def drivable_all(net: Net, xy: Float) -> Bool:
     """Points (N, 2) -> mask (N,) of those that are drivable."""
     out = np.empty(len(xy), dtype=np.bool_)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from cordillera.kernels import inner, kernel
 from cordillera.types import Float, Int
 from cordillera.world.roads_net import Net, Table
 
@@ -25,7 +25,7 @@ LEVEL_FREE_M, LEVEL_WEIGHT = 1.0, 3.0
 # ---------------------------------------------------------------- along a lane
 
 
-@njit(cache=True)
+@inner
 def _segment_at(net: Net, lane: int, s: float) -> tuple[int, float]:
     """Lane, arc length -> index of the segment that holds it, and the fraction of it (0..1)."""
     low, high = net.pt_ptr[lane], net.pt_ptr[lane + 1] - 1
@@ -40,7 +40,7 @@ def _segment_at(net: Net, lane: int, s: float) -> tuple[int, float]:
     return low, min(1.0, max(0.0, t))
 
 
-@njit(cache=True)
+@inner
 def _direction(points: Table, i: int, t: float) -> tuple[float, float]:
     """Segment and fraction -> unit direction of travel."""
     tx = (1.0 - t) * points[i].along_x + t * points[i + 1].along_x
@@ -51,7 +51,7 @@ def _direction(points: Table, i: int, t: float) -> tuple[float, float]:
     return tx / norm, ty / norm
 
 
-@njit(cache=True)
+@kernel
 def lane_offset_point(net: Net, lane: int, s: float, lateral: float) -> tuple[float, float, float, float]:
     """Lane, arc length (clamped), offset to the left in m -> x, y, z, yaw; the inverse of `lane_project`."""
     i, t = _segment_at(net, lane, s)
@@ -62,13 +62,13 @@ def lane_offset_point(net: Net, lane: int, s: float, lateral: float) -> tuple[fl
     return x, y, z, math.atan2(ty, tx)
 
 
-@njit(cache=True)
+@kernel
 def lane_point(net: Net, lane: int, s: float) -> tuple[float, float, float, float]:
     """Lane, arc length (clamped) -> x, y, z, yaw of its centre line."""
     return lane_offset_point(net, lane, s, 0.0)
 
 
-@njit(cache=True)
+@kernel
 def lane_width(net: Net, lane: int, s: float) -> tuple[float, float]:
     """Lane, arc length (clamped) -> metres from the centre line to the left and to the right border."""
     i, t = _segment_at(net, lane, s)
@@ -76,7 +76,7 @@ def lane_width(net: Net, lane: int, s: float) -> tuple[float, float]:
     return left, (1.0 - t) * net.points[i].half_right + t * net.points[i + 1].half_right
 
 
-@njit(cache=True)
+@kernel
 def lane_curvature(net: Net, lane: int, s: float) -> float:
     """Lane, arc length (clamped) -> curvature in 1/m, left positive: the turn over 4 m around it, less at the ends."""
     s = min(net.lanes[lane].length, max(0.0, s))
@@ -90,7 +90,7 @@ def lane_curvature(net: Net, lane: int, s: float) -> float:
     return math.atan2(ax * by - ay * bx, ax * bx + ay * by) / (s1 - s0)
 
 
-@njit(cache=True)
+@kernel
 def speed_limit_at(net: Net, lane: int, s: float) -> float:
     """Lane, arc length -> speed limit there in m/s."""
     row = net.limit_ptr[lane]
@@ -102,7 +102,7 @@ def speed_limit_at(net: Net, lane: int, s: float) -> float:
 # ------------------------------------------------------------------ projection
 
 
-@njit(cache=True)
+@inner
 def _project_on(points: Table, first: int, last: int, i: int, x: float, y: float) -> tuple[float, float]:
     """First and last segment of a lane, one near the foot, point -> s, lateral.
 
@@ -139,7 +139,7 @@ def _project_on(points: Table, first: int, last: int, i: int, x: float, y: float
     return points[i].s + t * (points[i + 1].s - points[i].s), tx * qy - ty * qx
 
 
-@njit(cache=True)
+@inner
 def _segment_fraction(points: Table, i: int, x: float, y: float) -> tuple[float, float, float]:
     """Segment, point -> fraction of the nearest point on it (clamped), and the gap from there to the point."""
     dx, dy = points[i + 1].x - points[i].x, points[i + 1].y - points[i].y
@@ -149,7 +149,7 @@ def _segment_fraction(points: Table, i: int, x: float, y: float) -> tuple[float,
     return t, qx - t * dx, qy - t * dy
 
 
-@njit(cache=True)
+@kernel
 def lane_project(net: Net, lane: int, x: float, y: float) -> tuple[float, float]:
     """Lane, point -> arc length of its foot on the centre line (nearest one, clamped), offset to the left."""
     best, nearest = net.pt_ptr[lane], np.inf
@@ -161,7 +161,7 @@ def lane_project(net: Net, lane: int, x: float, y: float) -> tuple[float, float]
     return _project_on(net.points, net.pt_ptr[lane], net.pt_ptr[lane + 1] - 2, best, x, y)
 
 
-@njit(cache=True)
+@kernel
 def lane_project_near(net: Net, lane: int, x: float, y: float, s_hint: float) -> tuple[float, float]:
     """As `lane_project`, but searched from `s_hint` downhill: for what moves little between two calls."""
     i, _ = _segment_at(net, lane, s_hint)
@@ -171,7 +171,7 @@ def lane_project_near(net: Net, lane: int, x: float, y: float, s_hint: float) ->
 # ---------------------------------------------------------------- nearest lane
 
 
-@njit(cache=True)
+@kernel
 def _segment_cost(
     points: Table, i: int, bidirectional: int, x: float, y: float, z: float,
     cos_yaw: float, sin_yaw: float, use_yaw: bool, worst: float,
@@ -201,7 +201,7 @@ def _segment_cost(
     return cost, distance
 
 
-@njit(cache=True)
+@kernel
 def find_lane(
     net: Net, x: float, y: float, z: float, yaw: float, use_yaw: bool, max_distance: float
 ) -> tuple[int, float, float, float]:
@@ -245,7 +245,7 @@ def find_lane(
     return best_lane, s, lateral, best_distance
 
 
-@njit(cache=True)
+@inner
 def nearest_lane(net: Net, x: float, y: float, yaw: float, use_yaw: bool) -> tuple[int, float, float]:
     """Pose -> routable lane within 10 m (-1: none), s, lateral; the heading counts if `use_yaw`."""
     lane, s, lateral, _ = find_lane(net, x, y, np.nan, yaw, use_yaw, 10.0)
@@ -255,7 +255,7 @@ def nearest_lane(net: Net, x: float, y: float, yaw: float, use_yaw: bool) -> tup
 # --------------------------------------------------------------- many at once
 
 
-@njit(cache=True)
+@kernel
 def nearest_lanes(net: Net, xyz: Float, yaw: Float, use_yaw: bool, max_distance: float) -> tuple[Int, Float]:
     """Points (N, 3) (z NaN: any level), headings (N,) -> lane (N,) or -1; s, lateral, distance (N, 3)."""
     lane, frame = np.empty(len(xyz), dtype=np.int64), np.empty((len(xyz), 3))
@@ -266,7 +266,7 @@ def nearest_lanes(net: Net, xyz: Float, yaw: Float, use_yaw: bool, max_distance:
     return lane, frame
 
 
-@njit(cache=True)
+@kernel
 def project_all(net: Net, lane: Int, xy: Float) -> Float:
     """Lanes (N,), points (N, 2) -> s, lateral (N, 2)."""
     out = np.empty((len(xy), 2))
@@ -275,7 +275,7 @@ def project_all(net: Net, lane: Int, xy: Float) -> Float:
     return out
 
 
-@njit(cache=True)
+@kernel
 def points_along(net: Net, lane: Int, s: Float, lateral: Float) -> Float:
     """Lanes, arc lengths, offsets to the left (N,) -> x, y, z, yaw (N, 4)."""
     out = np.empty((len(s), 4))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from cordillera.kernels import inner, kernel
 from cordillera.types import Float, Int, Lane
 
 INSET_M = 0.15  # how far the strip is drawn in on each side
@@ -58,7 +58,7 @@ def close_pairs(pointers: Int, rungs: Float) -> Int:
     return np.concatenate(parts).astype(np.int64)
 
 
-@njit(cache=True)
+@kernel
 def _thin(rows: Float) -> Int:
     """Rungs (N, 8) -> the indices to keep so that both borders stay within the tolerance."""
     keep = np.zeros(len(rows), dtype=np.int64)
@@ -73,7 +73,7 @@ def _thin(rows: Float) -> Int:
     return keep[:count]
 
 
-@njit(cache=True)
+@inner
 def _is_straight(rows: Float, first: int, last: int) -> bool:
     """Whether the rungs between two lie on the strip that is drawn between those two alone."""
     for column in (LX, RX, CX):
@@ -99,7 +99,7 @@ def _draw_in(rows: Float) -> None:
 # ------------------------------------------------------------------- clipping
 
 
-@njit(cache=True)
+@inner
 def _clip(polygon: Float, count: int, ax: float, ay: float, bx: float, by: float, out: Float) -> int:
     """Convex polygon -> its part on the left of the line ab, in `out`; the number of its corners is returned."""
     kept = 0
@@ -118,7 +118,7 @@ def _clip(polygon: Float, count: int, ax: float, ay: float, bx: float, by: float
     return kept
 
 
-@njit(cache=True)
+@inner
 def _triangle(rungs: Float, i: int, second: bool, out: Float) -> None:
     """Segment i of a strip -> one of its two triangles, counter-clockwise, into `out` (3, 2)."""
     if second:
@@ -133,7 +133,7 @@ def _triangle(rungs: Float, i: int, second: bool, out: Float) -> None:
             out[0, k], out[1, k] = out[1, k], out[0, k]
 
 
-@njit(cache=True)
+@kernel
 def _apart(rungs: Float, i: int, j: int) -> bool:
     """Whether the bounding boxes of two segments do not meet, or their heights lie far apart."""
     for a, b in ((LX, RX), (LY, RY)):
@@ -146,7 +146,7 @@ def _apart(rungs: Float, i: int, j: int) -> bool:
     return abs(rungs[i, CZ] + rungs[i + 1, CZ] - rungs[j, CZ] - rungs[j + 1, CZ]) > 2.0 * LEVEL_M
 
 
-@njit(cache=True)
+@inner
 def _segment_overlap(rungs: Float, i: int, j: int, work: Float) -> tuple[float, float, float]:
     """Segments i and j -> area of their overlap, and its first and last arc length along segment i."""
     area, low, high = 0.0, np.inf, -np.inf
@@ -176,7 +176,7 @@ def _segment_overlap(rungs: Float, i: int, j: int, work: Float) -> tuple[float, 
     return area, low, high
 
 
-@njit(cache=True)
+@kernel
 def overlaps(pointers: Int, rungs: Float, pairs: Int) -> Float:
     """Strips and ordered pairs (M, 2) -> (M, 5): area, first and last stretch of overlap along the first lane."""
     out = np.zeros((len(pairs), 5))

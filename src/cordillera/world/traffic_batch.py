@@ -15,7 +15,7 @@ import numpy as np
 
 from cordillera.geometry import quat_from_euler, yaw_of
 from cordillera.types import Agents, EgoState, Float, Int, Scenario
-from cordillera.world.kernel import kernel
+from cordillera.world.kernel import inner, kernel
 from cordillera.world.lights import LightPlan, compile_lights, light_state
 from cordillera.world.roads import Roads
 from cordillera.world.roads_areas import is_box_drivable
@@ -163,7 +163,7 @@ def step_worlds(
             judge(net, movers, batch.counts[w], boxes)
 
 
-@kernel
+@inner
 def drive_ego(net: Net, movers: Table, ego: Float, vehicle: Float, accel: float, curvature: float) -> None:
     """Drive the ego by its command, put it on the road's height and pitch, and write its record."""
     accel = min(max(accel, vehicle[0]), vehicle[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from cordillera.types import Float, Int
-from cordillera.world.kernel import kernel
+from cordillera.world.kernel import inner, kernel
 from cordillera.world.roads_areas import _cell_of, _in_segment
 from cordillera.world.roads_kernels import find_lane, lane_point, lane_project_near
 from cordillera.world.roads_net import Net, Table
@@ -19,7 +19,7 @@ STANDING_MPS = 0.3
 STRIDE_S = 1.0  # who walks on the road is expected where he will be so much later, and twice that
 
 
-@kernel
+@inner
 def lanes_under(net: Net, x: float, y: float, z: float, held: Int, count: int) -> int:
     """Add the driving lanes that hold a point at its level to the `count` in `held` -> how many there are now.
 
@@ -42,7 +42,7 @@ def lanes_under(net: Net, x: float, y: float, z: float, held: Int, count: int) -
     return count
 
 
-@kernel
+@inner
 def _claim_under(net: Net, memory: Scratch, count: int, who: int, me: Table, k: int) -> int:
     """Claim lane k of the list for mover `who` as something that reaches in -> new number of claims."""
     lane, segment = memory.held[2 * k], memory.held[2 * k + 1]
@@ -54,7 +54,7 @@ def _claim_under(net: Net, memory: Scratch, count: int, who: int, me: Table, k: 
     )
 
 
-@kernel
+@inner
 def claim_ego(net: Net, movers: Table, on_route: Int, memory: Scratch, count: int) -> int:
     """Write the ego's lane (its route's, where it is on it), claim the others it reaches into -> number of claims."""
     who = len(movers) - 1
@@ -84,7 +84,7 @@ def claim_ego(net: Net, movers: Table, on_route: Int, memory: Scratch, count: in
     return count
 
 
-@kernel
+@inner
 def claim_bodies(net: Net, movers: Table, memory: Scratch, count: int) -> int:
     """Claim the lanes under things, vehicles without a lane and people between crossings -> number of claims.
 
@@ -118,7 +118,7 @@ def claim_bodies(net: Net, movers: Table, memory: Scratch, count: int) -> int:
     return count
 
 
-@kernel
+@inner
 def _claim_walker(net: Net, memory: Scratch, count: int, who: int, me: Table, k: int) -> int:
     """Claim lane k of the list for someone who walks there: all of it across, where he stands or is about to come."""
     lane, segment = memory.held[2 * k], memory.held[2 * k + 1]
@@ -126,7 +126,7 @@ def _claim_walker(net: Net, memory: Scratch, count: int, who: int, me: Table, k:
     return add_claim(memory.head, memory.rows, memory.on, count, lane, who, BESIDE, s, 0.5 * lateral, 0.0, 0.4, 1.0)
 
 
-@kernel
+@inner
 def may_walk(net: Net, memory: Scratch, me: Table, pace: float) -> bool:
     """Whether someone at the kerb has time to cross all lanes ahead before anyone comes, at walking speed `pace`."""
     c, n = math.cos(me.yaw), math.sin(me.yaw)
@@ -148,7 +148,7 @@ def may_walk(net: Net, memory: Scratch, me: Table, pace: float) -> bool:
     return True
 
 
-@kernel
+@inner
 def kerb_to_kerb(tracks: Table, lane: int, edge: int, width: float) -> float:
     """The outermost lane of a road, the side of its edge, a lane's width -> metres from kerb to kerb."""
     count, at = 1, lane
@@ -167,7 +167,7 @@ def kerb_to_kerb(tracks: Table, lane: int, edge: int, width: float) -> float:
     return count * width
 
 
-@kernel
+@inner
 def start_beside(net: Net, me: Table, lane: int, s: float, offset: float, side: int) -> None:
     """Put someone `offset` from a lane's centre on a side (1 left, -1 right), facing across the road."""
     x, y, z, yaw = lane_point(net, lane, s)
@@ -197,7 +197,7 @@ def hits(movers: Table, boxes: Float) -> int:
     return count
 
 
-@kernel
+@inner
 def _boxes_meet(a: Table, b: Table, dx: float, dy: float) -> bool:
     """Two movers, `d` from a to b -> whether their boxes share a point, by the separating axis theorem."""
     if abs(a.z - b.z) > LEVEL_M:

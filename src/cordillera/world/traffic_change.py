@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from cordillera.types import Int
-from cordillera.world.kernel import inlined, kernel
+from cordillera.world.kernel import inlined, inner, kernel
 from cordillera.world.roads_net import Table
 from cordillera.world.traffic_gaps import idm
 from cordillera.world.traffic_net import BIKING, BUS_LANE, TrafficNet
@@ -36,7 +36,7 @@ SIREN_BEHIND_M = 80.0
 ASIDE_MPS = 4.0
 
 
-@kernel
+@inner
 def move_across(me: Table, dt: float) -> None:
     """Move a vehicle towards its aim across the lane: a damped spring with bounded acceleration, speed and slope."""
     pull = SIDE_RATE * SIDE_RATE * (me.aim - me.lateral) - 2.0 * SIDE_RATE * me.drift
@@ -183,7 +183,7 @@ def aim_across(
     return slow, whom, more
 
 
-@kernel
+@inner
 def _may_be_passed(movers: Table, j: int, siren: int) -> bool:
     """Whether to pass rather than follow someone: a cyclist, who stands aside, a thing, a bus at a stop."""
     other = movers[j]
@@ -194,7 +194,7 @@ def _may_be_passed(movers: Table, j: int, siren: int) -> bool:
     return other.kind == BUS and other.wait > 3.0 and other.stop < 4.0 + other.half
 
 
-@kernel
+@inner
 def _pass(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, j: int, at: float, lateral: float, speed: float,
     edge: int, desired: float, seed: int,
@@ -227,7 +227,7 @@ def _pass(
     return min(desired, max(speed, 0.0) + 8.0), j, 0.0
 
 
-@kernel
+@inner
 def _inner_is_free(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, inner: int, gap: float, speed: float, half: float,
     seed: int,
@@ -261,7 +261,7 @@ def _inner_is_free(
     return True
 
 
-@kernel
+@inner
 def change_lane(rules: TrafficNet, movers: Table, i: int) -> None:
     """Put vehicle i on the lane that its `change` names, unless someone just went there; it keeps its place."""
     tracks, me = rules.tracks, movers[i]
@@ -311,7 +311,7 @@ def straddled(
     return best, lead
 
 
-@kernel
+@inner
 def road_end(tracks: Table, me: Table) -> float:
     """Distance from the front to where a lane ends that one has to leave; FAR for other lanes."""
     return tracks[me.lane].length - me.s - me.half if tracks[me.lane].leave != 0 else FAR

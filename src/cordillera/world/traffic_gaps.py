@@ -15,7 +15,7 @@ import math
 from typing import Any
 
 from cordillera.types import Int
-from cordillera.world.kernel import inlined, kernel
+from cordillera.world.kernel import inlined, inner, kernel
 from cordillera.world.roads_net import Table
 from cordillera.world.traffic_net import TrafficNet
 from cordillera.world.traffic_state import AHEAD, BESIDE, FAR, TAIL, Scratch
@@ -75,7 +75,7 @@ def _arrival(distance: float, speed: float, accel: float, top: float) -> float:
     return (top - speed) / accel + (distance - span) / top
 
 
-@kernel
+@inner
 def seen_speed(movers: Table, who: int, speed: float, delay: float) -> float:
     """Who is ahead and at what speed along the lane -> the speed that a driver acts on after his reaction time."""
     accel = movers[who].accel
@@ -174,7 +174,7 @@ def leader(
     return best, lead, who
 
 
-@kernel
+@inner
 def _people_there(cover: Any, movers: Table, people: Int, me: Any, ahead: float) -> bool:
     """Whether someone walks, or waits to walk, over a crossing in the way; who cannot stop any more goes on.
 
@@ -197,7 +197,7 @@ def _people_there(cover: Any, movers: Table, people: Int, me: Any, ahead: float)
     return False
 
 
-@kernel
+@inner
 def _zone(
     zone: Any, movers: Table, head: Int, rows: Table, i: int, length: float, start: float, desired: float
 ) -> float:  # fmt: skip
@@ -250,7 +250,7 @@ def _zone(
     return accel
 
 
-@kernel
+@inner
 def _goes_first(
     zone: Any, movers: Table, i: int, j: int, low: float, high: float, j_low: float, j_high: float,
     mine: bool, desired: float,

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cordillera.kernels import kernel
 from cordillera.types import Float, Int, LaneKind, RoadMap
 from cordillera.world.chance import draw
 from cordillera.world.roads_kernels import lane_point, lane_width
@@ -192,7 +192,7 @@ def _covers(net: Net) -> Table:
     return covers
 
 
-@njit(cache=True)
+@kernel
 def speed_caps(net: Net, lateral: float, brake: float) -> Float:
     """Net, lateral acceleration and braking in m/s2 -> (P,) speed allowed at each lane point.
 

@@ -14,7 +14,7 @@ import math
 
 from cordillera.types import Float, Int
 from cordillera.world.chance import draw, pick
-from cordillera.world.kernel import inlined, kernel
+from cordillera.world.kernel import inlined, inner, kernel
 from cordillera.world.roads_net import Table
 from cordillera.world.traffic_net import BUS_LANE, LEFT_TURN, LIGHT, RIGHT_TURN, STOP_SIGN, TrafficNet
 from cordillera.world.traffic_state import (
@@ -75,7 +75,7 @@ def place_at(tracks: Table, places: Table, lane: int, s: float) -> tuple[int, fl
     return low, min(1.0, max(0.0, t))
 
 
-@kernel
+@inner
 def add_claim(
     head: Int, rows: Table, on: Int, count: int, lane: int, who: int, what: int, at: float, lateral: float,
     speed: float, half: float, half_w: float,
@@ -99,7 +99,7 @@ def add_claim(
     return count + 1
 
 
-@kernel
+@inner
 def clear_claims(head: Int, on: Int, count: int) -> None:
     """Empty the lists of all lanes with claims."""
     for k in range(count):
@@ -201,7 +201,7 @@ def _held_by_rule(
     return FAR
 
 
-@kernel
+@inner
 def _is_meant(target: int, way: Int, k: int, count: int) -> bool:
     """Whether a regulation for the traffic towards lane `target` (-1: all) holds for a way."""
     if target < 0:
@@ -262,7 +262,7 @@ def _commit(tracks: Table, rules: Table, zones: Table, covers: Table, me: Table,
     me.hold, me.hold_end, me.committed = hold, end, committed
 
 
-@kernel
+@inner
 def _off_crossings(tracks: Table, covers: Table, way: Int, k: int, start: float, place: float, half: float) -> float:
     """A place to wait on lane k of a way, `start` being that lane's -> the same, or before a crossing that one would
     stand on.
@@ -278,7 +278,7 @@ def _off_crossings(tracks: Table, covers: Table, way: Int, k: int, start: float,
     return place
 
 
-@kernel
+@inner
 def _tail(tracks: Table, preds: Int, me: Table, i: int, count: int, head: Int, rows: Table, on: Int) -> int:
     """Add claims on the lanes before the mover's own that its tail still covers -> new number of claims."""
     first, k = count, count
@@ -321,7 +321,7 @@ def _beside(tracks: Table, me: Table, i: int, count: int, head: Int, rows: Table
     return count
 
 
-@kernel
+@inner
 def blinker_of(tracks: Table, me: Table, way: Int) -> int:
     """A mover with its way -> 1 where it turns left within 35 m, -1 to the right, else 0."""
     start = -me.s

@@ -9,7 +9,7 @@ import math
 
 from cordillera.types import Float
 from cordillera.world.chance import draw, pick
-from cordillera.world.kernel import kernel
+from cordillera.world.kernel import inner, kernel
 from cordillera.world.roads_net import Net, Table
 from cordillera.world.traffic_bodies import kerb_to_kerb, may_walk, start_beside
 from cordillera.world.traffic_change import around
@@ -40,7 +40,7 @@ KERB_M = 0.6
 MIDBLOCK_LIMIT_MPS = 16.0
 
 
-@kernel
+@inner
 def decide_walk(net: Net, rules: TrafficNet, movers: Table, memory: Scratch, i: int, tick: int, seed: int) -> None:
     """Write whether person i, at the kerb, sets out now."""
     me = movers[i]
@@ -53,7 +53,7 @@ def decide_walk(net: Net, rules: TrafficNet, movers: Table, memory: Scratch, i: 
         me.walks = 1 if may_walk(net, memory, me, pace_of(seed, me.ident)) else 0
 
 
-@kernel
+@inner
 def pace_of(seed: int, ident: int) -> float:
     """Who -> walking speed."""
     return WALK_MPS * (0.8 + 0.4 * draw(seed, 33, ident, 0))
@@ -95,7 +95,7 @@ def walk(
             me.valid = 0
 
 
-@kernel
+@inner
 def _come(rules: TrafficNet, movers: Table, i: int, radius: float, seed: int, tick: int) -> None:
     """Put person i to one end of a crossing within the radius, but not under the ego's nose."""
     me, ego = movers[i], movers[len(movers) - 1]
@@ -116,7 +116,7 @@ def _come(rules: TrafficNet, movers: Table, i: int, radius: float, seed: int, ti
         return
 
 
-@kernel
+@inner
 def _come_midblock(
     net: Net, rules: TrafficNet, movers: Table, i: int, radius: float, edge: int, seed: int, tick: int
 ) -> None:  # fmt: skip
@@ -140,7 +140,7 @@ def _come_midblock(
         return
 
 
-@kernel
+@inner
 def _is_safe(rules: TrafficNet, movers: Table, memory: Scratch, k: int) -> bool:
     """Whether nobody on the lanes of crossing k would be in the way of, or could not stop for, who walks now."""
     for o in range(rules.over_ptr[k], rules.over_ptr[k + 1]):
@@ -161,7 +161,7 @@ def _is_safe(rules: TrafficNet, movers: Table, memory: Scratch, k: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def enter_vehicle(
     rules: TrafficNet, movers: Table, i: int, near: float, radius: float, seed: int, tick: int
 ) -> None:  # fmt: skip
@@ -195,7 +195,7 @@ def enter_vehicle(
         return
 
 
-@kernel
+@inner
 def _is_free(movers: Table, x: float, y: float, clear: float) -> bool:
     for j in range(len(movers)):
         dx, dy, reach = movers[j].x - x, movers[j].y - y, clear + movers[j].half
@@ -204,7 +204,7 @@ def _is_free(movers: Table, x: float, y: float, clear: float) -> bool:
     return True
 
 
-@kernel
+@inner
 def bay_ahead(track: Table, bays: Table, s: float, reach: float) -> int:
     """The first bay of a lane from a place on, -1 where there is none within reach."""
     for k in range(track.bay, track.bay_end):
@@ -257,7 +257,7 @@ def park(
     return FAR
 
 
-@kernel
+@inner
 def _is_free_of_others(movers: Table, i: int, x: float, y: float, moving_m: float) -> bool:
     """Whether nobody else stands parked within 7 m of a place, or is about to park and within `moving_m` of it."""
     for j in range(len(movers) - 1):
@@ -269,7 +269,7 @@ def _is_free_of_others(movers: Table, i: int, x: float, y: float, moving_m: floa
     return True
 
 
-@kernel
+@inner
 def come_and_go(
     net: Net, rules: TrafficNet, movers: Table, near: float, radius: float, edge: int, knobs: Float, seed: int,
     tick: int, dt: float,

@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 
 from cordillera.geometry import quat_from_yaw, yaw_of
+from cordillera.kernels import inner, kernel
 from cordillera.kinematics import advance
 from cordillera.types import Controls, EgoState, VehicleSpec
 
@@ -175,14 +175,14 @@ def _parameters(config: VehicleConfig) -> np.ndarray:
     )  # fmt: skip
 
 
-@njit(cache=True)
+@inner
 def _actuate(value: float, command: float, lag: float, rate_max: float, h: float) -> float:
     """An actuator's value after h seconds: exact first-order lag, then the rate limit."""
     change = (command - value) * (1.0 - math.exp(-h / lag) if lag > 0.0 else 1.0)
     return value + min(max(change, -rate_max * h), rate_max * h)
 
 
-@njit(cache=True)
+@inner
 def _secant_stiffness(slip: float, stiffness: float, force_max: float) -> float:
     """Lateral tyre force over slip for Fiala's brush model: `stiffness` at zero slip, force_max / slip when sliding."""
     grip = abs(slip) * stiffness
@@ -192,7 +192,7 @@ def _secant_stiffness(slip: float, stiffness: float, force_max: float) -> float:
     return stiffness * (1.0 - ratio + ratio * ratio / 3.0)
 
 
-@njit(cache=True)
+@inner
 def _slide(speed: float, left: float, yaw_rate: float, accel: float, curvature: float, h: float, p: np.ndarray):
     """Lateral speed at the rear axle and yaw rate after h seconds, by tyre forces.
 
@@ -230,7 +230,7 @@ def _slide(speed: float, left: float, yaw_rate: float, accel: float, curvature: 
     return middle - rear * yaw_rate, yaw_rate
 
 
-@njit(cache=True)
+@kernel
 def _substeps(state: np.ndarray, accel_command: float, curvature_command: float, h: float, count: int, p: np.ndarray):
     """Advance [x, y, yaw, forward, left, yaw rate, accel, curvature] in place by `count` steps of h seconds."""
     x, y, yaw, speed, left, yaw_rate, accel, curvature = state

@@ -9,9 +9,9 @@ Rungs may lie aslant, so afterwards the borders are cut where they are nearest t
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from cordillera.geometry import arc_length
+from cordillera.kernels import inner, kernel
 from cordillera.types import Float, Int
 
 SAME_M = 1e-9
@@ -72,17 +72,17 @@ def _feet(border: Float, center: Float, along: Float) -> Float:
 # --------------------------------------------------------------------- kernels
 
 
-@njit(cache=True)
+@inner
 def _side(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> float:
     return (bx - ax) * (y - ay) - (by - ay) * (x - ax)
 
 
-@njit(cache=True)
+@kernel
 def _between(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> bool:
     return min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= y <= max(ay, by)
 
 
-@njit(cache=True)
+@inner
 def segments_meet(
     ax: float, ay: float, bx: float, by: float, cx: float, cy: float, dx: float, dy: float
 ) -> bool:  # fmt: skip
@@ -99,7 +99,7 @@ def segments_meet(
     )
 
 
-@njit(cache=True)
+@inner
 def _step_leaves(left: Float, right: Float, px: float, py: float, qx: float, qy: float) -> bool:
     """A step p -> q of the centre line -> whether it crosses a border, or leaves by the first or the last rung."""
     for border in (left, right):
@@ -117,7 +117,7 @@ def _step_leaves(left: Float, right: Float, px: float, py: float, qx: float, qy:
     return segments_meet(px, py, qx, qy, ax, ay, bx, by) and _side(ax, ay, bx, by, qx, qy) > 0.0
 
 
-@njit(cache=True)
+@inner
 def _rung_crosses(border: Float, px: float, py: float, own: int, ox: float, oy: float) -> bool:
     """A rung from p to point `own` (at o) of a border -> whether it meets a segment that does not end there."""
     for i in range(len(border) - 1):
@@ -130,7 +130,7 @@ def _rung_crosses(border: Float, px: float, py: float, own: int, ox: float, oy: 
     return False
 
 
-@njit(cache=True)
+@inner
 def _next_point(border: Float, first: int, other: Float, at: int, left: Float, right: Float, px: float, py: float):
     """Border, its first point allowed, the other border and the point at which it stands, the centre's last point.
 
@@ -151,7 +151,7 @@ def _next_point(border: Float, first: int, other: Float, at: int, left: Float, r
     return best, nearest
 
 
-@njit(cache=True)
+@kernel
 def _rungs(left: Float, right: Float) -> Int:
     """Borders (A, 2), (B, 2) -> rungs (R, 2) of point indices, from the first pair of points to the last."""
     out = np.zeros((len(left) + len(right) + 2, 2), dtype=np.int64)

@@ -9,6 +9,7 @@ from cordillera.world.scenarios.family import family
 from cordillera.world.scenarios.roads import street
 
 LANE_M = 1.75  # half a lane
+AHEAD_S = 8.0  # so long before the meeting an oncoming vehicle sets out
 
 
 @family()
@@ -179,18 +180,18 @@ def works(stage: Stage, at_m: float, long_m: float) -> None:
 
 
 def oncoming(stage: Stage, d: Draw, at_m: float, late_s: float, name: str = "first") -> None:
-    """A vehicle on the other lane that would meet the ego at a place, or so much later; it brakes for nobody ahead.
+    """A vehicle on the other lane that meets at a place, or so much later, an ego that does not slow down.
 
-    Where there is no lane for it none comes.
+    It sets out by where the ego is, not by how fast it goes, so that one who brakes sees it come from afar and lets it
+    pass, and nobody meets it out of nowhere. It brakes for the ego. Where there is no lane for it none comes.
     """
     far = stage.edge_m(at_m, "far")
     if far < 3.4:
         return
     aside = min(far - LANE_M, 3.5)
     speed = d.uniform(f"{name} oncoming mps", 8.0, 12.0)
-    reach = 5.0 + late_s
-    start = at_m + speed * reach
-    line = stage.line(start, -40.0, aside)
+    reach = min(AHEAD_S + late_s, (stage.course.length_m - 3.0 - at_m) / speed)
+    line = stage.line(at_m + speed * reach, -40.0, aside)
     kind = d.choice(f"{name} oncoming", (AgentKind.CAR, AgentKind.CAR, AgentKind.VAN, AgentKind.BUS))
-    trigger = Trigger(When.EGO_DUE, 5.0, at_m)
-    stage.move(kind, line, Phase(visible=False), Phase(trigger, speed, heeds=Heed.EGO), speed_mps=speed)
+    sets_out = near(at_m, max(reach - late_s, 0.0) * stage.speed_mps)
+    stage.move(kind, line, Phase(visible=False), Phase(sets_out, speed, heeds=Heed.EGO), speed_mps=speed)
