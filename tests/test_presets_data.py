@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from test_suite import FakeRay
 
 from cordillera.data.read import ClipSet, open_set
+from cordillera.evaluate import suite_pool
 from cordillera.presets import data as data_jobs
 from cordillera.presets.clip import scenario_of
 from cordillera.presets.data import DataJob, generate, inspect, orders_of, stats
@@ -17,6 +19,7 @@ from cordillera.presets.data_check import SENTENCE, Found, check_clip, verify_se
 from cordillera.reasoning.schema import write
 from cordillera.reasoning.verify import EXISTS, PRECEDES
 from cordillera.types import Cause, Longitudinal
+from cordillera.world.scenarios import FAMILIES
 
 
 def job(folder: Path, **changes) -> DataJob:
@@ -141,3 +144,23 @@ def test_every_trace_is_asked_of_the_world_again(made):
         return replace(trace, text=write(trace))
 
     assert failures() == {EXISTS}
+
+
+def test_a_cluster_gives_the_same_bytes_and_a_lost_clip_is_told(made, tmp_path, monkeypatch):
+    """Clips come back out of order; a chunk is written when all of its clips are there."""
+    monkeypatch.setattr(suite_pool, "_ray", FakeRay)
+    assert generate(job(tmp_path / "a", ray=True), quiet()).made == 3
+    assert files(tmp_path / "a") == files(made)
+    monkeypatch.setattr(suite_pool, "_ray", lambda: FakeRay(lose=2))
+    with pytest.raises(ValueError, match="maps:karlsruhe, region its own, seed 2 could not be made: ConnectionError"):
+        generate(job(tmp_path / "b", ray=True), quiet())
+
+
+def test_families_take_turns_over_the_regions_in_which_they_happen():
+    regions = ("US", "DE", "JP")
+    orders = orders_of(job(Path("x"), clips=60, families=("curves", "four_way_stop", "rail_crossing"), regions=regions))
+    assert {o.region for o in orders if o.family == "curves"} == set(regions)
+    assert all(o.region in FAMILIES[o.family].regions for o in orders)
+    assert len({(o.family, o.region) for o in orders[:9]}) >= 7
+    with pytest.raises(ValueError, match="not known"):
+        orders_of(job(Path("x"), families=("no such",)))

@@ -31,6 +31,7 @@ def add_data(verbs: argparse._SubParsersAction[argparse.ArgumentParser], cameras
     generate.add_argument("--size", type=size, default="256x160", help="width x height of the pictures, both even")
     generate.add_argument("--seed", type=seed, default=0, help="the same arguments give the same bytes")
     generate.add_argument("--workers", type=positive, default=1, help="processes")
+    generate.add_argument("--ray", action="store_true", help="on a Ray cluster (RAY_ADDRESS) instead of processes here")
     generate.add_argument("--output", type=Path, default=Path("runs/data"), help="folder of the set")
     generate.set_defaults(run=run_generate)
 
@@ -50,6 +51,16 @@ def add_data(verbs: argparse._SubParsersAction[argparse.ArgumentParser], cameras
     verify.add_argument("folder", type=Path, help="folder of the set")
     verify.add_argument("--files", action="store_true", help="check the files alone, not the reasons")
     verify.set_defaults(run=run_verify)
+
+    pages = jobs.add_parser(
+        "view",
+        help="write pages with a clip's videos, its map, and its reasons on a timeline",
+        epilog="example: cordillera data view runs/data --clip 3f2a --output runs/view",
+    )
+    pages.add_argument("folder", type=Path, help="folder of the set")
+    pages.add_argument("--clip", action="append", default=[], help="how a clip's id begins; without it all clips")
+    pages.add_argument("--output", type=Path, default=Path("runs/view"), help="folder of the pages")
+    pages.set_defaults(run=run_view)
 
     view = jobs.add_parser("hub-view", help="link a set into a hub cache, where the official devkit finds it offline")
     view.add_argument("folder", type=Path, help="folder of the set")
@@ -94,7 +105,7 @@ def run_generate(arguments: argparse.Namespace) -> int:
         families = tuple(FAMILIES)
     job = data_jobs.DataJob(
         arguments.output, arguments.clips, families, arguments.regions or ("",), arguments.split, arguments.cameras,
-        arguments.size, arguments.seed, arguments.workers,
+        arguments.size, arguments.seed, arguments.workers, arguments.ray,
     )  # fmt: skip
     data_jobs.generate(job)
     return 0
@@ -111,6 +122,13 @@ def run_verify(arguments: argparse.Namespace) -> int:
     from cordillera.presets.data_check import verify_set
 
     return 0 if verify_set(arguments.folder, reasons=not arguments.files) else 1
+
+
+def run_view(arguments: argparse.Namespace) -> int:
+    from cordillera.presets.data_view import view_clips
+
+    print(view_clips(arguments.folder, arguments.clip, arguments.output))
+    return 0
 
 
 def run_hub_view(arguments: argparse.Namespace) -> int:

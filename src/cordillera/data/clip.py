@@ -26,6 +26,7 @@ from cordillera.types import (
     Rig,
     RoadMap,
     Rollout,
+    Trajectory,
     VehicleSpec,
     WorldState,
 )
@@ -243,6 +244,23 @@ def counterfactual_columns(clip: Clip) -> Columns:
         "xyz_rig": [other.trajectory.xyz.ravel().tolist() for _, other in rows],
         "yaw_rad": [yaw_of(other.trajectory.quat_xyzw).tolist() for _, other in rows],
     }
+
+
+def counterfactuals_of(columns: Columns) -> tuple[tuple[int, Counterfactual], ...]:
+    """The table of other decisions -> them, each with its time from the start; inverse of the writer."""
+    out = []
+    for row in range(len(columns["timestamp_us"])):
+        t_us = int(columns["timestamp_us"][row])
+        xyz = np.asarray(columns["xyz_rig"][row], dtype=np.float64).reshape(-1, 3)
+        yaw = np.asarray(columns["yaw_rad"][row], dtype=np.float64)
+        path = Trajectory(t_us + 100_000 * np.arange(1, len(xyz) + 1), xyz, quat_from_yaw(yaw), "rig")
+        along, across = columns["longitudinal"][row], columns["lateral"][row]
+        other = Counterfactual(
+            Longitudinal(along) if along else None, Lateral(across) if across else None, columns["side"][row],
+            path, columns["outcome"][row], float(columns["ended_s"][row]),
+        )  # fmt: skip
+        out.append((t_us, other))
+    return tuple(out)
 
 
 def trace_of(columns: Columns, row: int) -> Said:

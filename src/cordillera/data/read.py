@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cordillera.data import egomotion, layout
-from cordillera.data.clip import Columns, Said, trace_of
+from cordillera.data.clip import Columns, Said, counterfactuals_of, trace_of
 from cordillera.data.egomotion import Motion
 from cordillera.data.rollouts import read_rollout
 from cordillera.data.tables import from_bytes, from_file
 from cordillera.data.video import decode_at
 from cordillera.geometry import invert, move_trajectory, rotation_of, transform_of, transform_points
+from cordillera.reasoning.counterfactual import Counterfactual
 from cordillera.types import (
     Camera,
     CameraName,
@@ -179,6 +180,12 @@ class ClipSet:
             )
             for event in json.loads(texts.get(clip_id, "[]"))
         ]
+
+    def counterfactuals(self, clip_id: str) -> tuple[tuple[int, Counterfactual], ...]:
+        """The other decisions that were possible in a clip, each with its time; none where the set has none."""
+        if not self.has(clip_id, layout.COUNTERFACTUALS.name):
+            return ()
+        return counterfactuals_of(self.table(clip_id, layout.COUNTERFACTUALS.name))
 
     def route(self, clip_id: str) -> NDArray[np.float64]:
         """The route in the clip's local frame (N, 3); empty where the set has none."""

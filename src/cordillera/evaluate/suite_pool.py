@@ -1,6 +1,7 @@
-"""Tasks in, outcomes out as they come: in this process, in others of this machine, or on a Ray cluster.
+"""Items and a function in, its results out as they come: in other processes of this machine, or on a Ray cluster.
 
-Which of them is chosen changes nothing but the order in which outcomes come.
+The suite drives its tasks so, and data sets are generated so. Which way is chosen changes nothing but the order in
+which results come.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cordillera.evaluate.suite import Outcome, Task, crashed, drive_case
 
 Executor = Callable[[Sequence[Task]], Iterator[Outcome]]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 PATIENCE_S = 3600.0
 
@@ -31,9 +34,36 @@ class WorkerDiedError(RuntimeError):
     """The process that drove a case ended without an answer."""
 
 
+# ------------------------------------------------------------------- the suite
+
+
 def in_this_process(tasks: Sequence[Task]) -> Iterator[Outcome]:
     """One task after the other."""
     yield from map(drive_case, tasks)
+
+
+def in_processes(tasks: Sequence[Task], workers: int, patience_s: float = PATIENCE_S) -> Iterator[Outcome]:
+    """Tasks on that many fresh processes -> outcomes as they come.
+
+    A process that dies (killed for memory, say) or takes longer than `patience_s` fails the case that it was driving,
+    and that case alone.
+    """
+    for k, outcome in each_in_processes(drive_case, tasks, workers, patience_s):
+        yield _settled(tasks[k], outcome)
+
+
+def on_ray(tasks: Sequence[Task], library: Any = None) -> Iterator[Outcome]:
+    """Tasks on a Ray cluster -> outcomes as they come; a case whose worker is lost twice is a failure."""
+    for k, outcome in each_on_ray(drive_case, tasks, library):
+        yield _settled(tasks[k], outcome)
+
+
+def _settled(task: Task, outcome: Outcome | Exception) -> Outcome:
+    """What came back for a task -> its outcome; what was lost with its worker is a failure."""
+    if isinstance(outcome, Outcome):
+        return outcome
+    result = crashed(task.case, outcome)
+    return Outcome(replace(result, reason="timeout") if isinstance(outcome, TimeoutError) else result, None)
 
 
 # ------------------------------------------------------------------- processes
@@ -43,96 +73,93 @@ def in_this_process(tasks: Sequence[Task]) -> Iterator[Outcome]:
 class _Worker:
     process: BaseProcess
     pipe: Connection
-    task: Task | None = None
+    item: int = -1  # what it works on; -1: it waits
     since: float = 0.0
 
 
-def in_processes(tasks: Sequence[Task], workers: int, patience_s: float = PATIENCE_S) -> Iterator[Outcome]:
-    """Tasks on that many fresh processes of one thread each -> outcomes as they come.
+def each_in_processes(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, patience_s: float = PATIENCE_S
+) -> Iterator[tuple[int, Result | Exception]]:
+    """A function (importable) and items -> (number of the item, its result), as they come, begun in their order.
 
-    A process that dies (killed for memory, say) or takes longer than `patience_s` fails the case that it was driving,
-    and that case alone. Processes end when this one does, also when it is killed.
+    They run in that many fresh processes of one thread each. In place of a result stands the error that the function
+    raised, a WorkerDiedError where its process died, or a TimeoutError after `patience_s`. Processes end when this one
+    does, also when it is killed.
     """
-    waiting = deque(tasks)
+    waiting = deque(range(len(items)))
     crew: list[_Worker] = []
     try:
-        while waiting or any(worker.task for worker in crew):
+        while waiting or any(worker.item >= 0 for worker in crew):
             while waiting and len(crew) < workers:
-                crew.append(_hire())
+                crew.append(_hire(function))
             for worker in crew:
-                if worker.task is None and waiting:
-                    worker.task, worker.since = waiting.popleft(), time.monotonic()
+                if worker.item < 0 and waiting:
+                    worker.item, worker.since = waiting.popleft(), time.monotonic()
                     with suppress(OSError):  # a process that is dead already is found below
-                        worker.pipe.send(worker.task)
-            busy = [worker for worker in crew if worker.task]
+                        worker.pipe.send(items[worker.item])
+            busy = [worker for worker in crew if worker.item >= 0]
             ready = wait([worker.pipe for worker in busy], timeout=1.0)
             for worker in busy:
-                task = worker.task
-                assert task is not None
                 late = time.monotonic() - worker.since > patience_s
                 if worker.pipe not in ready and not late:
                     continue
-                outcome = _answer(worker, task) if worker.pipe in ready else None
-                if outcome is None:
+                try:
+                    value = worker.pipe.recv() if worker.pipe in ready else _overdue(patience_s)
+                    lost = worker.pipe not in ready
+                except (EOFError, OSError):
+                    value, lost = _died(worker), True
+                number, worker.item = worker.item, -1
+                if lost:
                     crew.remove(worker)
-                    outcome = _lost(worker, task, patience_s if late else None)
-                worker.task = None
-                yield outcome
+                    _dismiss(worker, busy=True)
+                yield number, value
     finally:
         for worker in crew:
-            _dismiss(worker)
+            _dismiss(worker, worker.item >= 0)
 
 
-def _hire() -> _Worker:
+def _hire(function: Callable[[Any], Any]) -> _Worker:
     """Start a process. It is spawned, so that it shares no state, no lock and no thread with this one."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,), name="cordillera-bench", daemon=True)
+    process = context.Process(target=_work, args=(theirs, function), name="cordillera-worker", daemon=True)
     with _one_thread_each():
         process.start()
     theirs.close()
     return _Worker(process, ours)
 
 
-def _work(pipe: Connection) -> None:
-    """A worker's life: tasks from the pipe, outcomes into it, until its other end is closed."""
+def _work(pipe: Connection, function: Callable[[Any], Any]) -> None:
+    """A worker's life: items from the pipe, results into it, until its other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one decides
     while True:
         try:
-            task = pipe.recv()
+            item = pipe.recv()
         except (EOFError, OSError):
             return
-        except Exception as error:  # a policy's module that cannot be imported here: say so for each of its cases
+        except Exception as error:  # a user's module that cannot be imported here: say so for each of its items
             pipe.send(error)
             continue
-        pipe.send(drive_case(task))
+        try:
+            value = function(item)
+        except Exception as error:  # it is the answer
+            value = error
+        pipe.send(value)
 
 
-def _answer(worker: _Worker, task: Task) -> Outcome | None:
-    """What came through a worker's pipe, None where the worker is dead."""
-    try:
-        value = worker.pipe.recv()
-    except (EOFError, OSError):
-        return None
-    return Outcome(crashed(task.case, value), None) if isinstance(value, BaseException) else value
+def _overdue(patience_s: float) -> Exception:
+    return TimeoutError(f"no result after {patience_s:g} s; the process that worked on it was ended")
 
 
-def _lost(worker: _Worker, task: Task, patience_s: float | None) -> Outcome:
-    """The outcome of a case whose worker gave no answer; the worker is ended."""
-    if patience_s is not None:
-        error: Exception = TimeoutError(f"no result after {patience_s:g} s; the process that drove it was ended")
-    else:
-        worker.process.join(5.0)
-        code = worker.process.exitcode
-        error = WorkerDiedError(f"the process that drove it ended with exit code {code}; a negative code is a signal")
-    _dismiss(worker)
-    result = crashed(task.case, error)
-    return Outcome(replace(result, reason="timeout") if patience_s is not None else result, None)
+def _died(worker: _Worker) -> Exception:
+    worker.process.join(5.0)
+    code = worker.process.exitcode
+    return WorkerDiedError(f"the process that worked on it ended with exit code {code}; a negative code is a signal")
 
 
-def _dismiss(worker: _Worker) -> None:
+def _dismiss(worker: _Worker, busy: bool) -> None:
     worker.pipe.close()
-    if worker.task is not None:
+    if busy:
         worker.process.kill()
     worker.process.join(5.0)
     if worker.process.is_alive():
@@ -158,10 +185,13 @@ def _one_thread_each() -> Iterator[None]:
 # ------------------------------------------------------------------------- Ray
 
 
-def on_ray(tasks: Sequence[Task], library: Any = None) -> Iterator[Outcome]:
-    """Tasks on a Ray cluster (that of RAY_ADDRESS, else one on this machine) -> outcomes as they come.
+def each_on_ray(
+    function: Callable[[Item], Result], items: Sequence[Item], library: Any = None, ahead: int = sys.maxsize
+) -> Iterator[tuple[int, Result | Exception]]:
+    """A function and items -> (number of the item, its result or error) as they come from a Ray cluster.
 
-    Raises ValueError where Ray is not installed. A worker that dies is tried once more, then its case is a failure.
+    The cluster is that of RAY_ADDRESS, else one on this machine. At most `ahead` items are under way at a time. What a
+    lost worker had is tried once more. Raises ValueError where Ray is not installed.
     """
     ray = library or _ray()
     started = not ray.is_initialized()
@@ -170,17 +200,20 @@ def on_ray(tasks: Sequence[Task], library: Any = None) -> Iterator[Outcome]:
         paths = {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         ray.init(log_to_driver=False, include_dashboard=False, runtime_env={"env_vars": paths})
     try:
-        remote = ray.remote(num_cpus=1, max_retries=1)(drive_case)
-        tasks_of = {remote.remote(task): task for task in tasks}
-        while tasks_of:
-            done, _ = ray.wait(list(tasks_of), num_returns=1)
+        remote = ray.remote(num_cpus=1, max_retries=1)(function)
+        waiting, running = deque(range(len(items))), {}
+        while waiting or running:
+            while waiting and len(running) < ahead:
+                number = waiting.popleft()
+                running[remote.remote(items[number])] = number
+            done, _ = ray.wait(list(running), num_returns=1)
             for reference in done:
-                task = tasks_of.pop(reference)
+                number = running.pop(reference)
                 try:
-                    outcome = ray.get(reference)
-                except Exception as error:  # lost nodes and unimportable policies; the case says what happened
-                    outcome = Outcome(crashed(task.case, error), None)
-                yield outcome
+                    value = ray.get(reference)
+                except Exception as error:  # lost nodes and unimportable functions; the caller says what happened
+                    value = error
+                yield number, value
     finally:
         if started:
             ray.shutdown()

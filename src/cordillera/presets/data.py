@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,9 +17,11 @@ from rich.table import Table
 from cordillera.data import layout
 from cordillera.data.read import open_set
 from cordillera.data.write import ledger_path, put, read_ledgers, write_chunk, write_index
+from cordillera.evaluate.suite_pool import each_in_processes, each_on_ray
 from cordillera.presets.clip import MAPS, Made, Order, Spent, make_clip
 from cordillera.world.scenarios import FAMILIES
 
+AHEAD = 256  # clips under way on a cluster: what is made waits in memory for its chunk
 PLAN = Path("world/plan.json")  # what the set is made of: it rebuilds the set, and keeps two plans from mixing
 
 
@@ -38,6 +38,7 @@ class DataJob:
     size: tuple[int, int] = (256, 160)
     seed: int = 0
     workers: int = 1
+    ray: bool = False  # on a Ray cluster instead of this machine's processes
     crf: int = 20
     chunk_clips: int = layout.CHUNK_CLIPS
 
@@ -105,9 +106,7 @@ def generate(job: DataJob, console: Console | None = None) -> DataResult:
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("clips", total=len(orders), said="the first run compiles")
         progress.update(bar, completed=sum(len(chunks[k]) for k in range(len(chunks)) if k not in todo))
-        for k, outcomes in _in_chunks(
-            chunks, todo, job.workers, lambda said: progress.update(bar, advance=1, said=said)
-        ):
+        for k, outcomes in _in_chunks(chunks, todo, job, lambda said: progress.update(bar, advance=1, said=said)):
             for outcome in outcomes:
                 rejected.update(outcome.rejected)
                 verdicts.update(dict(outcome.verdicts))
@@ -128,8 +127,9 @@ def generate(job: DataJob, console: Console | None = None) -> DataResult:
 
 def _claim(job: DataJob) -> None:
     """Write the job's plan into its folder, or compare it with the one that is there."""
-    plan = dataclasses.asdict(replace(job, output=Path(), workers=0))
-    plan["output"] = ""
+    plan = dataclasses.asdict(replace(job, output=Path()))
+    for name in ("output", "workers", "ray"):  # where and how it is made is no part of what is made
+        del plan[name]
     text = json.dumps(plan, indent=1)
     path = job.output / PLAN
     if path.is_file() and path.read_text() != text:
@@ -138,37 +138,34 @@ def _claim(job: DataJob) -> None:
 
 
 def _in_chunks(
-    chunks: Sequence[Sequence[Order]], todo: Sequence[int], workers: int, tick: Callable[[str], object]
+    chunks: Sequence[Sequence[Order]], todo: Sequence[int], job: DataJob, tick: Callable[[str], object]
 ) -> Iterator[tuple[int, list[Made]]]:
-    """Orders by chunk -> each chunk's outcomes when all of them are there, in the order of the orders."""
+    """Orders by chunk -> each chunk's outcomes when all of them are there, in the order of the orders.
 
-    def said(outcome: Made) -> str:
-        return outcome.clip.meta.family if outcome.clip else f"given up: {', '.join(outcome.rejected)}"
+    Raises ValueError for a clip that could not be made; the chunks before it are kept.
+    """
+    waiting = [(k, n) for k in todo for n in range(len(chunks[k]))]
+    held: dict[int, dict[int, Made]] = {}
+    for number, outcome in _made([chunks[k][n] for k, n in waiting], job):
+        k, n = waiting[number]
+        order = chunks[k][n]
+        if isinstance(outcome, Exception):
+            what = f"{order.family}, region {order.region or 'its own'}, seed {order.seed}"
+            raise ValueError(f"data: the clip {what} could not be made: {outcome!r}") from outcome
+        held.setdefault(k, {})[n] = outcome
+        tick(outcome.clip.meta.family if outcome.clip else f"given up: {', '.join(outcome.rejected)}")
+        if len(held[k]) == len(chunks[k]):
+            outcomes = held.pop(k)
+            yield k, [outcomes[m] for m in range(len(chunks[k]))]
 
-    if workers <= 1:
-        for k in todo:
-            outcomes = []
-            for order in chunks[k]:
-                outcomes.append(make_clip(order))
-                tick(said(outcomes[-1]))
-            yield k, outcomes
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        held: dict[int, dict[int, Made]] = {}
-        waiting = [(k, n) for k in todo for n in range(len(chunks[k]))]
-        running: dict[Future[Made], tuple[int, int]] = {}
-        while waiting or running:
-            while waiting and len(running) < 2 * workers:  # few at a time: what is made waits in memory for its chunk
-                k, n = waiting.pop(0)
-                running[pool.submit(make_clip, chunks[k][n])] = k, n
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                k, n = running.pop(future)
-                held.setdefault(k, {})[n] = future.result()
-                tick(said(held[k][n]))
-                if len(held[k]) == len(chunks[k]):
-                    outcomes = held.pop(k)
-                    yield k, [outcomes[m] for m in range(len(chunks[k]))]
+
+def _made(orders: Sequence[Order], job: DataJob) -> Iterator[tuple[int, Made | Exception]]:
+    """Orders -> what became of each, with its number, as they come: here, in processes, or on a cluster."""
+    if job.ray:
+        return each_on_ray(make_clip, orders, ahead=AHEAD)
+    if job.workers > 1:
+        return each_in_processes(make_clip, orders, job.workers)
+    return ((number, make_clip(order)) for number, order in enumerate(orders))
 
 
 def tell(result: DataResult, console: Console) -> None:

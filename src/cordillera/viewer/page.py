@@ -8,15 +8,27 @@ import html
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from cordillera.types import MetricResult, RoadMap, Rollout
-from cordillera.viewer.page_data import ending, facts, page_data, title
+from cordillera.viewer.page_data import Json, ending, facts, page_data, title
 
 HERE = Path(__file__).parent
 SCRIPTS = ("page_map.js", "page_plots.js", "page.js")
 EMBED_BYTES = 25_000_000  # larger videos stay beside the page
+
+
+@dataclass(frozen=True)
+class Extra:
+    """More for a page: cards, the script that fills them (after the page's own), their style, and what they show."""
+
+    cards: str  # HTML
+    script: str
+    style: str
+    data: Json  # joins the page's own values
+    facts: tuple[tuple[str, str], ...] = ()  # go before the page's own
 
 
 def write_page(
@@ -26,6 +38,7 @@ def write_page(
     folder: Path,
     video: str = "drive.mp4",
     cameras: str = "",
+    extra: Extra | None = None,
 ) -> Path:
     """Write `folder/index.html` and return its path.
 
@@ -37,8 +50,9 @@ def write_page(
         raise ValueError(f"{folder}: the rollout was driven on {rollout.scenario.map}, not on the map {road_map.name}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    script = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (HERE / "page.css").read_text(encoding="utf-8")
+    extra = extra or Extra("", "", "", {})
+    script = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS) + extra.script
+    style = (HERE / "page.css").read_text(encoding="utf-8") + extra.style
     words, mood = ending(rollout)
     values = {
         "policy": _policy(script, style),
@@ -47,10 +61,11 @@ def write_page(
         "mood": mood,
         "facts": "".join(
             f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
-            for name, value in facts(rollout, road_map)
+            for name, value in (*extra.facts, *facts(rollout, road_map))
         ),
         "style": style,
-        "data": as_script(page_data(rollout, road_map, metrics)),
+        "data": as_script(page_data(rollout, road_map, metrics) | extra.data),
+        "cards": extra.cards,
         "videos": _video(folder, video, "video-source") + _video(folder, cameras, "cameras-source"),
         "script": script,
     }
