@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -127,14 +128,16 @@ def generate(job: DataJob, console: Console | None = None) -> DataResult:
 
 def _claim(job: DataJob) -> None:
     """Write the job's plan into its folder, or compare it with the one that is there."""
-    plan = dataclasses.asdict(replace(job, output=Path()))
-    for name in ("output", "workers", "ray"):  # where and how it is made is no part of what is made
-        del plan[name]
-    text = json.dumps(plan, indent=1)
+    plan = json.loads(json.dumps(_what(dataclasses.asdict(replace(job, output=Path())))))
     path = job.output / PLAN
-    if path.is_file() and path.read_text() != text:
+    if path.is_file() and _what(json.loads(path.read_text())) != plan:
         raise ValueError(f"{path}: this folder holds another set; give another --output, or delete it")
-    put(path, text.encode())
+    put(path, json.dumps(plan, indent=1).encode())
+
+
+def _what(plan: dict[str, Any]) -> dict[str, Any]:
+    """A plan without where and how it is made, which is no part of what is made."""
+    return {name: value for name, value in plan.items() if name not in ("output", "workers", "ray")}
 
 
 def _in_chunks(

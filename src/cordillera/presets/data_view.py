@@ -66,9 +66,10 @@ def view_of(held: ClipSet, clip: str, scratch: Path) -> ClipView:
             path.write_bytes(held.member(clip, camera.value, "video"))
             videos.append((camera.value, path))
     others = held.counterfactuals(clip)
-    facts = (("Family", rollout.scenario.family or rollout.scenario.map), ("Split", held.index[clip][1]))
-    road_map = load_map(rollout.scenario.map)
-    return ClipView(clip[:8], rollout, road_map, tuple(held.said(clip)), others, tuple(videos), facts)
+    scenario = rollout.scenario
+    title = (scenario.family or scenario.map).replace("_", " ")
+    facts = (("Clip", clip), ("Split", held.index[clip][1]), ("Map", scenario.map))
+    return ClipView(title, rollout, load_map(scenario.map), tuple(held.said(clip)), others, tuple(videos), facts)
 
 
 def _listing(held: ClipSet, clips: Sequence[str]) -> str:

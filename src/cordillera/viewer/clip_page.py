@@ -47,7 +47,7 @@ CARDS = """
 class ClipView:
     """What a page of a clip shows. Times of reasons and other decisions count from the start of the clip."""
 
-    name: str
+    title: str
     rollout: Rollout
     road_map: RoadMap
     said: tuple[Said, ...]
@@ -104,8 +104,7 @@ def extra_of(view: ClipView) -> Extra:
     moments = [{"t": t_us * 1e-6, "others": list(_others(view, rows))} for t_us, rows in _by_time(view.others)]
     script, style = ((HERE / f"clip_page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     data: Json = {"keyframes": keyframes, "labels": labels, "moments": moments}
-    facts = (("Clip", view.name), *view.facts)
-    return Extra(CARDS, script, style, data, facts)
+    return Extra(CARDS, script, style, data, view.facts, view.title)
 
 
 def _by_time(others: Sequence[tuple[int, Counterfactual]]) -> Iterator[tuple[int, list[tuple[int, Counterfactual]]]]:

@@ -29,6 +29,7 @@ class Extra:
     style: str
     data: Json  # joins the page's own values
     facts: tuple[tuple[str, str], ...] = ()  # go before the page's own
+    title: str = ""  # in place of the map's name
 
 
 def write_page(
@@ -56,7 +57,7 @@ def write_page(
     words, mood = ending(rollout)
     values = {
         "policy": _policy(script, style),
-        "title": html.escape(title(rollout)),
+        "title": html.escape(extra.title or title(rollout)),
         "ending": html.escape(words),
         "mood": mood,
         "facts": "".join(
