@@ -24,6 +24,7 @@ from cordillera.policy.baselines import ConstantVelocity, RouteFollower
 from cordillera.policy.rule import RuleExpert
 from cordillera.runtime.driver import DriverConfig, Policy, SafeDriver
 from cordillera.runtime.track import TrackConfig
+from cordillera.sensors import warm
 from cordillera.sensors.imaging import NOISY, ImagingConfig
 from cordillera.sensors.observe import Observer
 from cordillera.sensors.render import CpuRenderer, RenderConfig
@@ -89,13 +90,19 @@ def drive(job: DriveJob, console: Console | None = None) -> DriveResult:
     """
     console = console or Console()
     started = time.perf_counter()
-    with console.status(f"reading {job.map}; the first run compiles the kernels, which takes about a minute"):
+    aside = warm.begin() if job.cameras else None
+    once = "; the first run compiles the kernels, which takes one to two minutes" if aside else ""
+    with console.status(f"reading {job.map}{once}") as status:
         road_map = load_map(job.map)
         scenario = make_scenario(job.map, job.seed, job.duration_s, job.weather, job.hour)
         world = World(scenario)
-        observer = observer_of(job, scenario, road_map)
         track = TrackConfig(vehicle=VehicleConfig(spec=scenario.vehicle))
         driver = SafeDriver(POLICIES[job.policy](), DriverConfig(track=track))
+        if aside:  # a step of a blind drive compiles the world while the other process compiles the renderer
+            status.update("compiling the world on one core and the renderer on another (once)")
+            roll_out(replace(scenario, duration_s=0.1), world, Observer(), SafeDriver(RuleExpert()))
+            aside.wait()
+        observer = observer_of(job, scenario, road_map)
     job.folder.mkdir(parents=True, exist_ok=True)
     ready = time.perf_counter()
     with (
