@@ -107,6 +107,7 @@ class ActionProjConfig:
     num_enc_layers: int = 2
     num_fourier_feats: int = 20
     max_freq: float = 100.0
+    min_freq: float = 1.0  # the released model's; actions of several standard deviations are told apart by lower ones
     waypoints_per_token: int = 1  # 1 is the released layout; more share one token of the expert
 
 
@@ -118,6 +119,14 @@ class PromptConfig:
     max_pixels: int = 196_608
     history_poses: int = 16
     max_tokens: int = 8192  # a longer prompt is an error
+    cameras: tuple[str, ...] = ()  # that are read of those that there are; () is all
+    frames: int = 0  # of each camera, spread evenly from the oldest to the newest; 0 is all
+    navigation: str = "text"  # the route's text, or "line": its geometry as tokens (see `navigation`)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cameras", tuple(self.cameras))  # a list where it comes from JSON
+        if self.navigation not in ("text", "line"):
+            raise ValueError(f"navigation {self.navigation!r} is neither 'text' nor 'line'")
 
 
 @dataclass(frozen=True)
@@ -248,7 +257,7 @@ def _own(vision: VisionConfig, text: DecoderConfig, expert: DecoderConfig, pixel
         traj_start=base + 7,
         traj_vocab_size=2 * bins,
         tie_embeddings=True,
-        action_proj=ActionProjConfig(hidden_size=192, waypoints_per_token=per_token),
+        action_proj=ActionProjConfig(hidden_size=192, max_freq=4.0, min_freq=0.04, waypoints_per_token=per_token),
         history_tokens=HistoryTokens(num_bins=bins),
         future_tokens=FutureTokens(num_bins=bins),
         prompt=PromptConfig(min_pixels=pixels // 2, max_pixels=pixels, max_tokens=2048),

@@ -33,7 +33,7 @@ class ActionProjection(nn.Module):
     def __init__(self, config: ActionProjConfig, action_dims: int, hidden: int) -> None:
         super().__init__()
         half = config.num_fourier_feats // 2
-        self.waves, self.top = half, math.log10(config.max_freq)
+        self.waves, self.low, self.top = half, math.log10(config.min_freq), math.log10(config.max_freq)
         width = config.hidden_size
         layers: list[nn.Module] = [nn.Linear((action_dims + 1) * 2 * half, width), nn.SiLU()]
         for _ in range(config.num_enc_layers - 1):
@@ -42,8 +42,8 @@ class ActionProjection(nn.Module):
         self.norm = nn.LayerNorm(hidden)
 
     def features(self, x: Tensor) -> Tensor:
-        """Numbers (...,) -> sines and cosines (..., 2 * waves) at frequencies log-spaced from 1 to the highest."""
-        rates = torch.logspace(0.0, self.top, self.waves, device=x.device, dtype=torch.float32).to(x.dtype)
+        """Numbers (...,) -> sines and cosines (..., 2 * waves) at frequencies log-spaced from lowest to highest."""
+        rates = torch.logspace(self.low, self.top, self.waves, device=x.device, dtype=torch.float32).to(x.dtype)
         angle = x[..., None] * rates * 2.0 * math.pi
         return torch.cat([angle.sin(), angle.cos()], dim=-1) * math.sqrt(2.0)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from PIL import Image
 from cordillera.geometry import rotation_of
 from cordillera.policy.vla.actions import history_to_tokens
 from cordillera.policy.vla.config import PromptConfig, VisionConfig, VlaConfig
+from cordillera.policy.vla.navigation import route_words
 from cordillera.policy.vla.tokenizer import VlaTokenizer
 from cordillera.types import Observation, Trajectory
 
@@ -113,15 +114,21 @@ def target_size(height: int, width: int, vision: VisionConfig, prompt: PromptCon
     return tall, wide
 
 
+def resized(image: NDArray[np.uint8], vision: VisionConfig, prompt: PromptConfig) -> NDArray[np.uint8]:
+    """Image (H, W, 3) -> the same at the size that the model reads."""
+    tall, wide = target_size(image.shape[0], image.shape[1], vision, prompt)
+    if image.shape[:2] == (tall, wide):
+        return image
+    return np.asarray(Image.fromarray(image).resize((wide, tall), Image.Resampling.BICUBIC))
+
+
 def to_patches(image: NDArray[np.uint8], vision: VisionConfig, prompt: PromptConfig) -> NDArray[np.float32]:
     """Image (H, W, 3) -> patches (rows * columns, values), blocks of merge x merge together, the frame repeated.
 
     Each row holds channel, frame, row, column of one patch, normalised to [-1, 1].
     """
-    height, width = image.shape[:2]
-    tall, wide = target_size(height, width, vision, prompt)
-    if image.shape[:2] != (tall, wide):
-        image = np.asarray(Image.fromarray(image).resize((wide, tall), Image.Resampling.BICUBIC))
+    image = resized(image, vision, prompt)
+    tall, wide = image.shape[:2]
     pixels = (image.astype(np.float32) / 255.0 - PIXEL_MEAN) / PIXEL_STD
     size, merge = vision.patch_size, vision.spatial_merge_size
     blocks = pixels.reshape(tall // size // merge, merge, size, wide // size // merge, merge, size, 3)
@@ -224,6 +231,28 @@ def check_images(observation: Observation) -> None:
         raise BadObservation("no camera has a frame; the model does not drive blind")
 
 
+def chosen(observation: Observation, config: PromptConfig) -> Observation:
+    """An observation -> with only the cameras and frames that the configuration reads, and its navigation."""
+    keep = [k for k, camera in enumerate(observation.cameras) if not config.cameras or camera.name in config.cameras]
+    if config.cameras and len(keep) < len(config.cameras):
+        missing = set(config.cameras) - {camera.name for camera in observation.cameras}
+        raise BadObservation(f"this model reads {', '.join(sorted(missing))}, which the observation lacks; add cameras")
+    images, stamps = [observation.images[k] for k in keep], [observation.image_t_us[k] for k in keep]
+    if config.frames:
+        rows = [
+            np.unique(np.linspace(0, len(t) - 1, config.frames).round().astype(int)) if len(t) else [] for t in stamps
+        ]
+        images, stamps = (
+            [i[r] for i, r in zip(images, rows, strict=True)],
+            [t[r] for t, r in zip(stamps, rows, strict=True)],
+        )
+    route = observation.route
+    if config.navigation == "line":
+        route = replace(route, text=route_words(route.xyz))
+    cameras = tuple(observation.cameras[k] for k in keep)
+    return replace(observation, cameras=cameras, images=tuple(images), image_t_us=tuple(stamps), route=route)
+
+
 class Prompt:
     """Builds prompts for one configuration and vocabulary."""
 
@@ -245,6 +274,8 @@ class Prompt:
         """
         check_images(observation)
         prompt, vision = self.config.prompt, self.config.vision
+        if prompt.cameras or prompt.frames or prompt.navigation != "text":
+            observation = chosen(observation, prompt)
         xyz, rotation = check_history(observation.ego_history, observation.t_us, prompt.history_poses)
         keys: list[ImageKey] = []
         grids: list[tuple[int, int]] = []

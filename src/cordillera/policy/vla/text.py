@@ -64,8 +64,8 @@ class TextDecoder(nn.Module):
         bias = None if mask is None else fold_mask(mask, self.config, x.dtype)
         for number, layer in enumerate(self.layers):
             query, key, value = layer.project(x, cos, sin)
-            cache.keys[number].index_copy_(2, slots, key.detach())
-            cache.values[number].index_copy_(2, slots, value.detach())
+            cache.keys[number].index_copy_(2, slots, key.detach().to(cache.keys.dtype))
+            cache.values[number].index_copy_(2, slots, value.detach().to(cache.values.dtype))
             if bias is None:
                 attended = attend(query, key, value, None)
             else:

@@ -146,13 +146,17 @@ def default_phrases() -> tuple[str, ...]:
     return (*PROMPT_PHRASES, *dict.fromkeys(spoken))
 
 
-def build_tokenizer(config: VlaConfig, phrases: Iterable[str] = ()) -> VlaTokenizer:
+def build_tokenizer(
+    config: VlaConfig, phrases: Iterable[str] = (), others: Iterable[str] | None = None
+) -> VlaTokenizer:  # fmt: skip
     """A small vocabulary: 256 bytes, so that every text can be written, and whole phrases as single tokens.
 
-    `phrases` come before the default ones; what does not fit the room that the configuration leaves is an error.
+    `phrases` come before the `others`, by default `default_phrases()`; what does not fit the room that the
+    configuration leaves is an error.
     """
     room = config.traj_start - len(BACKBONE_TOKENS) - 256
-    chosen = [phrase for phrase in dict.fromkeys([*phrases, *default_phrases()]) if len(phrase) > 1]
+    rest = default_phrases() if others is None else others
+    chosen = [phrase for phrase in dict.fromkeys([*phrases, *rest]) if len(phrase) > 1]
     if len(chosen) > room:
         raise ValueError(f"{len(chosen)} phrases do not fit the {room} places before <i0>; give fewer phrases")
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
