@@ -23,6 +23,8 @@ QUEUED_M = 25.0  # who stands so far before a zone is kept by someone else
 COMMITTED_BRAKE_MPS2 = 4.0
 GAP_BEFORE_S, GAP_MERGE_S, GAP_AFTER_S = 1.0, 1.5, 0.4
 THEIR_ACCEL_MPS2, THEIR_BRAKE_MPS2 = 0.5, 3.5
+INSIDE_M, ROOM_M = 1.2, 5.5  # before a zone inside a junction, and for the car behind that place
+OWN_WALK_M = 7.0  # a crossing so far behind one's stop line is shut while one has green
 RED = (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
 
 
@@ -215,14 +217,45 @@ def _merge(
             return None
         cause = Cause("merging vehicle", target, "entering the same lane ahead", scene.t_us, rear - scene.front_m)
         if not committed and rear - scene.front_m < 3.0 + scene.speed_mps:  # too close to fall in behind: let it pass
-            return Constraint(HALT, cluster.hold_m, cause, Longitudinal.YIELD, until_s=_leaves(other))
+            return Constraint(HALT, _hold(scene, cluster, zone), cause, Longitudinal.YIELD, until_s=_leaves(other))
         return Constraint(FOLLOW, rear, cause, Longitudinal.YIELD, other.speed)
     if committed or not (must_yield or (equal and comes < t_in)):
         return None
     if comes > t_in + GAP_MERGE_S or _let_go(scene, other):
         return None
     cause = Cause("merging vehicle", target, "has priority on the lane to be joined", scene.t_us, other.into_m)
-    return Constraint(HALT, cluster.hold_m, cause, Longitudinal.YIELD, until_s=_leaves(other))
+    return Constraint(HALT, _hold(scene, cluster, zone), cause, Longitudinal.YIELD, until_s=_leaves(other))
+
+
+def _hold(scene: Scene, cluster: Cluster, zone: Zone) -> float:
+    """Where the front waits to give way in a zone: at green inside the junction, where nobody is obstructed there.
+
+    Who turns across oncoming traffic would otherwise never get through while there is any.
+    """
+    line = cluster.line
+    if line is None or line.kind is not SignalKind.TRAFFIC_LIGHT:
+        return cluster.hold_m
+    if scene.state.signals[line.signal] != LightState.GREEN or zone.other_yields or not zone.conflict.yields:
+        return cluster.hold_m
+    place = zone.s0_m - INSIDE_M
+    for other in sorted(cluster.zones, key=lambda z: -z.s0_m):
+        if not other.conflict.yields or other.other_yields or _is_shut(scene, other):
+            continue
+        if other.s0_m < place + INSIDE_M < other.s1_m + ROOM_M:
+            place = other.s0_m - INSIDE_M
+    tail = place - scene.vehicle.length_m
+    if any(walk.s0_m < place and max(tail, line.s_m + OWN_WALK_M) < walk.s1_m for walk in scene.path.walks):
+        return cluster.hold_m
+    return max(place, cluster.hold_m)
+
+
+def _is_shut(scene: Scene, zone: Zone) -> bool:
+    """Whether a red light keeps all from a zone's other lane."""
+    rules = [
+        rule for lane in zone.by_lane for rule in scene.roads.regulations(lane)
+        if rule.kind is SignalKind.TRAFFIC_LIGHT and (rule.for_lane < 0 or rule.for_lane == zone.conflict.other)
+    ]  # fmt: skip
+    return bool(rules) and all(scene.state.signals[rule.signal] in RED for rule in rules)
 
 
 def _cross(
@@ -233,7 +266,7 @@ def _cross(
         return None
     t_in, t_out = _when(base, scene, zone.s0_m), _when(base, scene, zone.s1_m + scene.vehicle.length_m)
     clears = _leaves(other)
-    wait = cluster.hold_m if not committed else max(zone.s0_m - 0.7, scene.front_m + 0.1)
+    wait = _hold(scene, cluster, zone) if not committed else max(zone.s0_m - 0.7, scene.front_m + 0.1)
     if t_in > clears + GAP_AFTER_S:
         return None
     if other.into_m <= 0.0:

@@ -24,7 +24,7 @@ def light_dark(d: Draw) -> Scenario:
     US UVC 11-202 (four-way stop).
     """
     place = lit_junction(d, d.choice("turn", WAYS))
-    stage = stage_at(d, place, duration_s=35.0)
+    stage = stage_at(d, place, duration_s=50.0)
     stage.light(stage.junction_lights(stage.lights_ahead()[0][1]), LightState.OFF)
     cross_from_the_side(stage, d, "first", d.uniform("first late", -0.3, 0.4))
     if d.chance("second comes", 0.5):
@@ -40,7 +40,7 @@ def light_flashing(d: Draw) -> Scenario:
     as at a stop sign. The rule that binds: DE StVO § 38 (3); US UVC 11-204.
     """
     place = lit_junction(d, d.choice("turn", WAYS))
-    stage = stage_at(d, place, duration_s=35.0)
+    stage = stage_at(d, place, duration_s=50.0)
     own, others = two_sides(stage)
     red = d.region.code == "US" and d.chance("flashing red", 0.6)
     stage.light(own, LightState.FLASHING_RED if red else LightState.FLASHING_AMBER)
