@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def nudge_of(scene: Scene) -> Nudge:
     for group in _groups(scene, seen):
         if waits(scene, group.first) or _red_before(scene, group.s1_m + 10.0):
             break
-        offer = _best(scene, group, seen)
+        group, offer = _whole(scene, group, seen)
         plan = _moves(scene, group, offer, moves) if offer else None
         if offer is None or plan is None:
             break
@@ -93,8 +93,12 @@ def nudge_of(scene: Scene) -> Nudge:
 
 
 def _needs(scene: Scene, body: Body) -> bool:
-    """Whether a body is nearer to the path than it should be passed."""
-    half = 0.5 * scene.vehicle.width_m
+    """Whether a body is nearer to the path than it should be passed, or stands where a car that is out comes back."""
+    half, own = 0.5 * scene.vehicle.width_m, scene.offset_m
+    if abs(own) > OUT_M and body.speed_mps == 0.0 and body.s0_m < scene.front_m + max(_tightest(own), 8.0):
+        least = half + body.least_m
+        if body.low_m < max(own, 0.0) + least and body.high_m > min(own, 0.0) - least:
+            return True
     wide = 0.25 if scene.kind(body.row) not in WALKERS else 0.4
     margin = min(body.margin_m, wide) if body.speed_mps == 0.0 else body.margin_m
     return body.low_m < half + margin and body.high_m > -half - margin
@@ -146,6 +150,28 @@ def _red_before(scene: Scene, station_m: float) -> bool:
 # ---------------------------------------------------------------------- offers
 
 
+def _whole(scene: Scene, group: Group, seen: list[Body]) -> tuple[Group, Offer | None]:
+    """A group -> the same with the bodies that stand where the ego would come back, and the offset for all of them."""
+    offer = _best(scene, group, seen)
+    while offer is not None:
+        half = 0.5 * scene.vehicle.width_m
+        low, high = min(offer.to_m, 0.0) - half, max(offer.to_m, 0.0) + half
+        back = group.s1_m + scene.tail_m + AFTER_M + max(_tightest(offer.to_m), 8.0)
+        after = [
+            b for b in seen
+            if group.s1_m < b.s1_m and group.s0_m < b.s0_m < back and b.speed_mps == 0.0 and b not in group.bodies
+            and b.low_m < high + b.least_m and b.high_m > low - b.least_m
+        ]  # fmt: skip
+        if not after:
+            break
+        longer = replace(group, bodies=(*group.bodies, *after), s1_m=max(b.s1_m for b in after))
+        other = _best(scene, longer, seen)
+        if other is None:
+            break
+        group, offer = longer, other
+    return group, offer
+
+
 def _best(scene: Scene, group: Group, seen: list[Body]) -> Offer | None:
     """A group -> the offset on which to pass it, None if there is none."""
     room = room_of(scene.roads, scene.path)
@@ -157,7 +183,7 @@ def _best(scene: Scene, group: Group, seen: list[Body]) -> Offer | None:
     for to in GRID_M * np.arange(math.ceil(low / GRID_M), math.floor(high / GRID_M) + 1):
         to = float(to)
         gaps = [(max(b.low_m - to, to - b.high_m) - half, b) for b in near]
-        if any(gap < b.least_m for gap, b in gaps):
+        if any(gap < b.least_m or _cut_off(scene, b, to) for gap, b in gaps):
             continue
         eased = all(gap >= b.margin_m for gap, b in gaps)
         short = sum(max(b.margin_m - gap, 0.0) for gap, b in gaps)
@@ -168,6 +194,14 @@ def _best(scene: Scene, group: Group, seen: list[Body]) -> Offer | None:
         if price < least:
             best, least = Offer(to, min((gap for gap, _ in gaps), default=math.inf), eased, lane), price
     return best
+
+
+def _cut_off(scene: Scene, body: Body, to: float) -> bool:
+    """Whether a body beside the ego's way stands between its offset and another, too near to cross over before it."""
+    own, middle = scene.offset_m, 0.5 * (body.low_m + body.high_m)
+    beside = max(body.low_m - own, own - body.high_m) > 0.5 * scene.vehicle.width_m
+    between = (middle - own) * (middle - to) < 0.0
+    return beside and between and body.s0_m - scene.front_m < 0.8 * _tightest(to - own)
 
 
 def _over(scene: Scene, group: Group, to: float, half: float, lane_left: float, lane_right: float) -> str:
