@@ -11,10 +11,10 @@ import json
 import threading
 import zipfile
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from cordillera.data import egomotion, layout
 from cordillera.data.clip import Columns, Said, counterfactuals_of, trace_of
 from cordillera.data.egomotion import Motion
+from cordillera.data.frames import FrameCache
 from cordillera.data.rollouts import read_rollout
 from cordillera.data.tables import from_bytes, from_file
 from cordillera.data.video import decode_at
@@ -42,6 +43,8 @@ from cordillera.types import (
 )
 
 TICK_US = 100_000
+KEPT = 1024  # small tables of clips that are kept read
+T = TypeVar("T")
 Frames = NDArray[np.uint8]
 
 
@@ -53,8 +56,10 @@ class ClipSet:
     features: dict[str, tuple[str, dict[str, str]]]
     index: dict[str, tuple[int, str]]  # clip -> chunk, split
     cache: int = 0  # windows of frames that are kept decoded
+    decoded: FrameCache | None = None  # whole clips decoded on disk, in place of decoding a window at a time
     _tables: dict[Path, dict[str, Any]] = field(default_factory=dict, repr=False)
     _frames: OrderedDict[tuple[str, str, int], tuple[Frames, Int]] = field(default_factory=OrderedDict, repr=False)
+    _known: OrderedDict[tuple[str, str], Any] = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def clips(self, split: str = "") -> list[str]:
@@ -145,12 +150,15 @@ class ClipSet:
                 self._frames.move_to_end(key)
                 return self._frames[key]
         source = f"{self.path(clip_id, camera)}, clip {clip_id}"
-        stamps = from_bytes(self.member(clip_id, camera, "frame_timestamps"), source).get("timestamp")
-        if stamps is None:
-            raise ValueError(f"{source}: the frame time stamps have no column 'timestamp'")
+        stamps = self._kept(clip_id, f"{camera} stamps", lambda: self._stamps(clip_id, camera, source))
         rows = np.searchsorted(stamps, t_us, side="right") - 1
         if rows.min() < 0:
             raise ValueError(f"{source}: the first frame is at {stamps[0]} us, asked for {int(np.min(t_us))} us")
+        if self.decoded:
+            mapped = self.decoded.frames(clip_id, camera, lambda: self.member(clip_id, camera, "video"), source)
+            if rows.max() >= len(mapped):
+                raise ValueError(f"{source}: the video has {len(mapped)} frames, frame {rows.max()} is missing")
+            return np.asarray(mapped[rows]), np.asarray(stamps[rows], dtype=np.int64)
         found = decode_at(io.BytesIO(self.member(clip_id, camera, "video")), rows, source)
         out = found, np.asarray(stamps[rows], dtype=np.int64)
         if self.cache:
@@ -159,6 +167,26 @@ class ClipSet:
                 while len(self._frames) > self.cache:
                     self._frames.popitem(last=False)
         return out
+
+    def _stamps(self, clip_id: str, camera: str, source: str) -> Int:
+        stamps = from_bytes(self.member(clip_id, camera, "frame_timestamps"), source).get("timestamp")
+        if stamps is None:
+            raise ValueError(f"{source}: the frame time stamps have no column 'timestamp'")
+        return stamps
+
+    def _kept(self, clip_id: str, what: str, read: Callable[[], T]) -> T:
+        """What was read of a clip before, or is read now; that of the latest clips is kept."""
+        key = clip_id, what
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        found = read()
+        with self._lock:
+            self._known[key] = found
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return found
 
     def said(self, clip_id: str) -> list[Said]:
         """The reasons given in a clip: our full traces, or else the sentences of the public table."""
@@ -211,10 +239,14 @@ class ClipSet:
             raise ValueError(
                 f"clip {clip_id}: t0 is {t0_us} us; windows fit from {layout.FIRST_T0_US} to {layout.LAST_T0_US}"
             )
-        motion = self.motion(clip_id)
+        motion = self._kept(clip_id, "motion", lambda: self.motion(clip_id))
         past = t0_us + TICK_US * np.arange(1 - layout.HISTORY, 1)
         ahead = t0_us + TICK_US * np.arange(1, layout.FUTURE + 1)
-        known = {camera.name: camera for camera in self.rig(clip_id).cameras} if cameras else {}
+        known = (
+            {camera.name: camera for camera in self._kept(clip_id, "rig", lambda: self.rig(clip_id)).cameras}
+            if cameras
+            else {}
+        )
         unknown = [name for name in cameras if name not in known]
         if unknown:
             raise ValueError(f"clip {clip_id}: no camera {unknown}; it has {', '.join(known)}")
@@ -228,19 +260,20 @@ class ClipSet:
         )
         observation = Observation(
             t_us=t0_us,
-            cameras=tuple(picked),
+            cameras=tuple(self.decoded.camera(camera) for camera in picked) if self.decoded else tuple(picked),
             images=tuple(images for images, _ in shot),
             image_t_us=tuple(stamps for _, stamps in shot),
             ego_history=history,
             ego=ego,
             route=Route(transform_points(tf, self._ahead(clip_id, ego.xyz, ego.quat_xyzw)), frame="rig"),
         )
-        given = [s for s in self.said(clip_id) if t0_us - 5 * TICK_US < s.t_us <= t0_us]
+        said = self._kept(clip_id, "said", lambda: self.said(clip_id))
+        given = [s for s in said if t0_us - 5 * TICK_US < s.t_us <= t0_us]
         return Sample(observation, future, given[-1].trace if given else None, clip_id)
 
     def _ahead(self, clip_id: str, xyz: NDArray[np.float64], quat: NDArray[np.float64]) -> NDArray[np.float64]:
         """The part of the route from the point nearest to the ego on; points behind it are left out."""
-        route = self.route(clip_id)
+        route = self._kept(clip_id, "route", lambda: self.route(clip_id))
         if not len(route):
             return route
         forward = rotation_of(quat)[:, 0]
@@ -250,8 +283,11 @@ class ClipSet:
         return route[start:]
 
 
-def open_set(folder: Path, cache: int = 0) -> ClipSet:
-    """A folder in the layout -> the set; ValueError names the file that is missing or broken."""
+def open_set(folder: Path, cache: int = 0, decoded: FrameCache | None = None) -> ClipSet:
+    """A folder in the layout -> the set; ValueError names the file that is missing or broken.
+
+    `cache` windows of frames are kept in memory; with `decoded` whole clips are decoded on disk, and mapped.
+    """
     folder = Path(folder)
     features = layout.read_features(folder / layout.FEATURES_CSV)
     columns = from_file(folder / layout.INDEX)
@@ -261,4 +297,4 @@ def open_set(folder: Path, cache: int = 0) -> ClipSet:
     valid = columns.get("clip_is_valid", np.ones(len(columns["clip_id"]), dtype=np.bool_))
     rows = zip(columns["clip_id"], columns["chunk"], columns["split"], valid, strict=True)
     index = {clip: (int(chunk), str(split)) for clip, chunk, split, good in rows if good}
-    return ClipSet(folder, features, index, cache)
+    return ClipSet(folder, features, index, cache, decoded)

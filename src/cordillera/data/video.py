@@ -121,6 +121,27 @@ def decode_at(video: io.BytesIO, rows: Int, source: str) -> NDArray[np.uint8]:
     return np.stack([found[int(row)] for row in rows])
 
 
+def decode_all(video: io.BytesIO, source: str, size: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
+    """An MP4 in memory -> all its frames (N, H, W, 3), resized by area to (width, height) unless that is (0, 0).
+
+    Raises ValueError that names `source` if it is no video.
+    """
+    width, height = (side or None for side in size)
+    frames = []
+    try:
+        with av.open(video, "r") as container:
+            container.streams.video[0].thread_count = 1
+            frames = [
+                frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+                for frame in container.decode(video=0)
+            ]
+    except (OSError, IndexError, av.error.FFmpegError) as error:
+        raise ValueError(f"{source}: not a readable video ({error}); generate or fetch the chunk again") from error
+    if not frames:
+        raise ValueError(f"{source}: the video holds no frame; generate or fetch the chunk again")
+    return np.stack(frames).astype(np.uint8, copy=False)
+
+
 def frame_at(path: Path, t_us: int) -> NDArray[np.uint8]:
     """The latest frame at or before a time since the start; the first one for earlier times."""
     latest = None

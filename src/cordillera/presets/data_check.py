@@ -104,7 +104,7 @@ def check_clip(held: ClipSet, clip: str, found: Found) -> None:
 
 def crew_of(held: ClipSet, clip: str, rollout: Rollout) -> Crew | None:
     """A clip and its rollout -> what sees its scene again; None for a clip without cameras."""
-    if not any(held.has(clip, name) for name in layout.CAMERAS):
+    if not held.has(clip, layout.INTRINSICS.name):
         return None
     return Crew(renderer_of(rollout.scenario), held.rig(clip), [], defaultdict(float))
 

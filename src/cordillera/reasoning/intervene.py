@@ -278,13 +278,7 @@ def progress_along(guide: Guide, states: Sequence[WorldState]) -> Float:
 
 
 def window_at(states: Sequence[WorldState], k: int, observer: Observer, changes: Changes, road_map: RoadMap) -> Window:
-    """States of a drive -> what was sensed up to the k-th, had the changes been there all the time.
-
-    Without cameras all that is left of the past is the ego's, which no change touches.
-    """
-    if not observer.cameras and changes:
-        window = window_at(states, k, observer, (), road_map)
-        return replace(window, state=changed_state(states[k], changes, road_map))
+    """States of a drive -> what was sensed up to the k-th, had the changes been there all the time."""
     first = max(k - PAST, 0)
     window = observer.begin(changed_state(states[first], changes, road_map))
     if first:
@@ -295,14 +289,19 @@ def window_at(states: Sequence[WorldState], k: int, observer: Observer, changes:
 
 
 def observation_at(
-    states: Sequence[WorldState], k: int, world: World, observer: Observer, progress_m: float, changes: Changes = ()
-) -> Observation:
+    states: Sequence[WorldState], k: int, world: World, observer: Observer, progress_m: float, changes: Changes = (),
+    known: Window | None = None,
+) -> Observation:  # fmt: skip
     """The k-th state of a drive -> the observation of then with its truth, had the changes been there.
 
-    `world` is the drive's own; `observer` renders the changed scene where signs are changed.
+    `world` is the drive's own; `observer` renders the changed scene where signs are changed. `known` is what was
+    sensed without changes, if it is known: without cameras no change touches the past, which is the ego's alone.
     """
     road_map = changed_map(world.map, changes)
-    window = window_at(states, k, observer, changes, world.map)
+    if known is None or observer.cameras:
+        window = window_at(states, k, observer, changes, world.map)
+    else:
+        window = replace(known, state=changed_state(states[k], changes, world.map))
     route = changed_route(world.scenario.route, changes, world.map, road_map)
     guide = world.guide if route.lanes == world.scenario.route.lanes else Guide.of(compile_map(road_map), route)
     return observer.observe(window, guide.ahead(progress_m), road_map, route)

@@ -9,7 +9,7 @@ later than the moment is looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,12 +24,13 @@ from cordillera.reasoning.intervene import (
     observation_at,
     progress_along,
     states_of,
+    window_at,
 )
 from cordillera.reasoning.keyframes import Keyframe, keyframes
 from cordillera.reasoning.match import does_lateral, does_longitudinal, offsets
 from cordillera.reasoning.removal import BENDS, around, plain_cause, removal
 from cordillera.reasoning.schema import axis_of, write
-from cordillera.sensors.observe import HISTORY, TICK_US, Observer
+from cordillera.sensors.observe import HISTORY, TICK_US, Observer, Window
 from cordillera.types import (
     Cause,
     Decision,
@@ -94,6 +95,7 @@ class Drive:
     states: tuple[WorldState, ...]
     progress_m: Float
     observer: Observer
+    _known: dict[int, Window] = field(default_factory=dict, repr=False)  # what was sensed at the last moment
 
     @classmethod
     def of(cls, rollout: Rollout, world: World, observer: Observer) -> Drive:
@@ -103,7 +105,11 @@ class Drive:
 
     def ask(self, planner: Planner, k: int, changes: Changes = ()) -> Decision:
         """What the planner decides at the k-th state, had the changes been there."""
-        return planner(observation_at(self.states, k, self.world, self.observer, float(self.progress_m[k]), changes))
+        if k not in self._known:
+            self._known.clear()
+            self._known[k] = window_at(self.states, k, self.observer, (), self.world.map)
+        progress = float(self.progress_m[k])
+        return planner(observation_at(self.states, k, self.world, self.observer, progress, changes, self._known[k]))
 
     def removal(self, k: int, cause: Cause, config: LabelConfig) -> Change | None:
         """What takes a cause out of the world at the k-th state; None for what cannot be."""
