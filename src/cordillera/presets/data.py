@@ -118,8 +118,10 @@ def generate(job: DataJob, console: Console | None = None) -> DataResult:
                 raise ValueError(f"data: none of the {len(outcomes)} clips of chunk {k} lasted 20 s: {dict(rejected)}")
             mark = time.process_time()
             write_chunk(job.output, k, clips)
-            spent["write"] += time.process_time() - mark
             made += len(clips)
+            if k % (1 + len(chunks) // 100) == 0:  # a set can be read while it grows
+                write_index(job.output)
+            spent["write"] += time.process_time() - mark
     total = write_index(job.output)
     result = DataResult(job.output, total, made, tuple(rejected.items()), tuple(verdicts.items()), tuple(spent.items()))
     tell(result, console)
