@@ -27,6 +27,8 @@ SIDE_MPS2, SIDE_MAX_MPS2 = 1.6, 2.2  # of a move to the side
 TIGHT_M = 6.0  # radius of the tightest bend of a move
 BEFORE_M, AFTER_M = 0.6, 0.8  # between bumpers and a body while the offset is held
 STOP_M = 0.8
+WAIT_ROOM = 1.35  # times the shortest move out, where one waits for a gap
+UNDER_WAY_RAD = 0.08
 PASS_MPS = 5.0  # faster than who is overtaken
 ASIDE_MPS = 9.0  # on the lane of those who come the other way
 ONCOMING_GAP_M, BESIDE_GAP_M = 8.0, 3.0
@@ -232,7 +234,7 @@ def _moves(scene: Scene, group: Group, offer: Offer, before: list[Move]) -> tupl
     left = abs(offer.to_m - scene.offset_m)
     if left > 0.3 and scene.station_m < s2:
         avail = _unshifted(scene, group) - scene.nose_m - BEFORE_M - scene.station_m
-        if avail < 0.8 * _tightest(left):
+        if avail < 0.8 * _still(scene, offer.to_m):
             return None
         if s1 < scene.station_m + avail:
             s1 = max(s1, scene.station_m + min(avail, max(_tightest(left), 2.0 * scene.speed_mps)))
@@ -250,6 +252,16 @@ def _unshifted(scene: Scene, group: Group) -> float:
 def _tightest(by_m: float) -> float:
     """The length of the shortest move by an offset."""
     return max(math.sqrt(5.77 * abs(by_m) * TIGHT_M), 3.0 * abs(by_m))
+
+
+def _still(scene: Scene, to_m: float) -> float:
+    """The length that the ego still needs to an offset: less where it heads there already."""
+    by, turn = to_m - scene.offset_m, scene.heading_rad
+    needed = _tightest(by)
+    if by * turn > 0.0 and abs(turn) > UNDER_WAY_RAD:
+        arc = min(TIGHT_M * (1.0 - math.cos(turn)), abs(by))
+        needed = min(needed, TIGHT_M * math.sin(abs(turn)) + (abs(by) - arc) / math.tan(abs(turn)))
+    return needed
 
 
 # ----------------------------------------------------------------------- speed
@@ -287,7 +299,7 @@ def _held(scene: Scene, group: Group, offer: Offer, plan: tuple[Move, Move]) -> 
     if blocker is None or (gone and offer.lane == "along"):
         return
     row = int(scene.rows[blocker])
-    place = group.s0_m - STOP_M - _tightest(offer.to_m)
+    place = group.s0_m - STOP_M - WAIT_ROOM * _tightest(offer.to_m)
     if offer.lane == "against":
         kind, relation, decision = "oncoming vehicle", "coming the other way", Longitudinal.YIELD
     else:

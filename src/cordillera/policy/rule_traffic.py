@@ -16,7 +16,7 @@ from cordillera.types import AgentKind, Cause, LightState, Longitudinal, SignalK
 
 SIDE_MARGIN_M, STANDING_MARGIN_M = 0.25, 0.1
 CUT_IN_S = 2.5
-CLEAR_M = 6.0  # more than behind a leader, before what stands for good
+CLEAR_M = 8.0  # more than behind a leader, before what stands for good
 LOOK_M = 80.0
 BLINKER_M = 35.0
 QUEUED_M = 25.0  # who stands so far before a zone is kept by someone else
