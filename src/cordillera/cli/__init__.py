@@ -13,9 +13,11 @@ from cordillera import __version__
 from cordillera.cli.bench import add_bench
 from cordillera.cli.cameras import WORDS, add_render, cameras_of, size_of
 from cordillera.cli.data import add_data
+from cordillera.cli.train import add_train
 from cordillera.types import Weather
 
-POLICIES = ("expert", "route-follower", "constant-velocity")
+POLICIES = ("expert", "route-follower", "constant-velocity", "nano")
+REASONING = ("always", "adaptive", "off")
 SENSORS = ("ideal", "noisy")
 TIMES = {"dawn": 6.5, "morning": 9.0, "noon": 12.0, "afternoon": 15.5, "dusk": 18.5, "night": 23.0}
 
@@ -27,11 +29,11 @@ def nearest(word: str, allowed: Sequence[str]) -> str:
     return f"{word!r} is not known; {hint}one of: {', '.join(allowed)}"
 
 
-def one_of(allowed: Sequence[str]) -> Callable[[str], str]:
-    """An argument type that accepts these words and names the nearest for any other."""
+def one_of(allowed: Sequence[str], folders: bool = False) -> Callable[[str], str]:
+    """An argument type that accepts these words, or folders that exist, and names the nearest for any other."""
 
     def check(word: str) -> str:
-        if word not in allowed:
+        if word not in allowed and not (folders and Path(word).is_dir()):
             raise argparse.ArgumentTypeError(nearest(word, allowed))
         return word
 
@@ -91,7 +93,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     scene_arguments(drive)
-    drive.add_argument("--policy", type=one_of(POLICIES), default="expert", help=f"who drives: {', '.join(POLICIES)}")
+    who = f"who drives: {', '.join(POLICIES)}, or the folder of a trained model"
+    drive.add_argument("--policy", type=one_of(POLICIES, folders=True), default="expert", help=who)
+    drive.add_argument(
+        "--reasoning", type=one_of(REASONING), default="always",
+        help="of a trained model: always in words, where it has something to say, or never",
+    )  # fmt: skip
     drive.add_argument("--cameras", type=cameras_of, default="front-wide,front-tele", help=f"of {', '.join(WORDS)}")
     drive.add_argument("--size", type=size_of, default="384x216", help="of a camera's picture, as WIDTHxHEIGHT")
     drive.add_argument(
@@ -110,6 +117,7 @@ def parser() -> argparse.ArgumentParser:
     add_render(verbs, scene_arguments, number(0.0, 3600.0, "seconds"))
     add_bench(verbs, cameras_of)
     add_data(verbs, cameras_of, seed_of)
+    add_train(verbs, cameras_of, seed_of)
 
     maps = verbs.add_parser(
         "maps",
@@ -136,6 +144,7 @@ def run_drive(arguments: argparse.Namespace) -> int:
         map=arguments.map,
         seed=arguments.seed,
         policy=arguments.policy,
+        reasoning=arguments.reasoning,
         cameras=arguments.cameras,
         size=arguments.size,
         sensor=arguments.sensor,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 from cordillera.geometry import quat_from_yaw
 from cordillera.policy.vla.actions import to_trajectory
 from cordillera.policy.vla.config import DecoderConfig
-from cordillera.policy.vla.grammar import Grammar, forced
+from cordillera.policy.vla.grammar import Grammar, TokenTrie, forced
 from cordillera.policy.vla.layout import read_config
-from cordillera.policy.vla.prompt import STEP_US, ImageKey, Inputs, Prompt
+from cordillera.policy.vla.prompt import CLOSING, STEP_US, ImageKey, Inputs, Prompt
 from cordillera.policy.vla.reuse import reusable
 from cordillera.policy.vla.tables import text_rotary, turn_keys, vision_tables
 from cordillera.policy.vla.tokenizer import VlaTokenizer
@@ -47,6 +48,7 @@ class StudentConfig:
 
     samples: int = 1  # plans
     reason: bool = True  # false: act without words
+    silence: float = 1.0  # act without words where the model gives at least this probability to having none
     max_new_tokens: int = 64
     temperature: float = 0.0
     flow_steps: int | None = None
@@ -192,21 +194,35 @@ class Student:
         self.last = (inputs, memory)
         return logits, memory, len(into)
 
+    def has_nothing_to_say(self, logits: Array) -> bool:
+        """Logits after the prompt -> whether the model would rather end its words than begin them."""
+        if self.config.silence >= 1.0:
+            return False
+        scores = np.delete(logits.astype(np.float64), self._trajectory_ids())
+        share = np.exp(float(logits[self.model.ids.cot_end]) - scores.max()) / np.exp(scores - scores.max()).sum()
+        return bool(share >= self.config.silence)
+
+    def _trajectory_ids(self) -> NDArray[np.int64]:
+        return np.arange(self.model.traj_start, self.model.traj_start + self.model.traj_vocab_size)
+
     def speak(self, logits: Array, memory: Memory, position: int) -> tuple[list[int], Memory]:
         """Logits after the prompt -> generated tokens up to <|traj_future_start|>, and the memory with them in it."""
         chance = np.random.default_rng(self.config.seed)
         levels = len(self.model.vision.deepstack_visual_indexes)
         tokens: list[int] = []
-        state = self.grammar.start() if self.grammar else None
+        grammar: Grammar | None = self.grammar
+        if self.has_nothing_to_say(logits):
+            grammar = TokenTrie([self.tokenizer.encode(CLOSING)])
+        state: Any = grammar.start() if grammar else None
         while len(tokens) < self.config.max_new_tokens:
             fresh: list[int] = []
-            if self.grammar:
-                fresh, state = forced(self.grammar, state)
+            if grammar:
+                fresh, state = forced(grammar, state)
             if not fresh:
                 token = self._draw(logits, state, chance)
                 fresh = [token]
-                if self.grammar:
-                    more, state = forced(self.grammar, self.grammar.advance(state, token))
+                if grammar:
+                    more, state = forced(grammar, grammar.advance(state, token))
                     fresh += more
             count, held = len(fresh), memory.keys.shape[3]
             x = self.embeddings[fresh]
@@ -223,7 +239,7 @@ class Student:
         if self.grammar:
             allowed = np.array(self.grammar.allowed(state))
         else:
-            allowed = np.r_[0 : self.model.traj_start, self.model.traj_start + self.model.traj_vocab_size : len(logits)]
+            allowed = np.setdiff1d(np.arange(len(logits)), self._trajectory_ids())
         scores = logits[allowed].astype(np.float64)
         if self.config.temperature <= 0.0:
             return int(allowed[np.argmax(scores)])
@@ -288,6 +304,8 @@ class Student:
         if not self.config.reason:
             return None
         words = self.tokenizer.decode(tokens).split("<|cot_end|>")[0].strip()
+        if not words:
+            return None
         if self.parse is None:
             return ReasoningTrace(None, None, (), words, self.name)
         return self.parse(words, self.name)

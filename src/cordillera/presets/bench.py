@@ -28,7 +28,7 @@ from cordillera.evaluate.suite import SPLITS, Case, CaseResult, Task, plan_cases
 from cordillera.evaluate.suite_pool import Executor, in_processes, in_this_process, on_ray
 from cordillera.evaluate.suite_stats import Estimate
 from cordillera.evaluate.suite_store import Store, plain, run_suite, stamp_of, write_json
-from cordillera.presets.drive import POLICIES
+from cordillera.presets.policies import NANO, POLICIES, policy_of
 from cordillera.runtime.driver import Policy
 from cordillera.sensors.observe import Observer
 from cordillera.types import Rollout, Scenario
@@ -100,12 +100,14 @@ def bench(job: BenchJob, console: Console | None = None) -> BenchResult:
 
 
 def policy_maker(name: str) -> Callable[[], Policy]:
-    """A name of `POLICIES`, or "module:Class" for one's own -> what makes the policy.
+    """A name of `POLICIES`, a trained model's folder, or "module:Class" for one's own -> what makes the policy.
 
     The module is looked for in the working directory first. Raises ValueError that says what is missing.
     """
     if name in POLICIES:
         return POLICIES[name]
+    if name == NANO or Path(name).is_dir():
+        return partial(policy_of, name)
     module, colon, attribute = name.partition(":")
     if not colon:
         raise ValueError(

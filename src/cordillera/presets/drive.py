@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +20,8 @@ from rich.table import Table
 from cordillera.data.rollouts import write_rollout
 from cordillera.evaluate.metrics import all_metrics
 from cordillera.loop import roll_out
-from cordillera.policy.baselines import ConstantVelocity, RouteFollower
 from cordillera.policy.rule import RuleExpert
+from cordillera.presets.policies import policy_of, seen_by
 from cordillera.runtime.driver import DriverConfig, Policy, SafeDriver
 from cordillera.runtime.track import TrackConfig
 from cordillera.sensors import warm
@@ -39,13 +39,6 @@ from cordillera.world.spawn import make_scenario
 from cordillera.world.vehicle import VehicleConfig
 from cordillera.world.world import World
 
-POLICIES: dict[str, Callable[[], Policy]] = {
-    "expert": RuleExpert,
-    "route-follower": RouteFollower,
-    "constant-velocity": ConstantVelocity,
-}
-
-
 SENSORS = {"ideal": ImagingConfig(), "noisy": NOISY}
 
 
@@ -55,7 +48,8 @@ class DriveJob:
 
     map: str = "karlsruhe"
     seed: int = 0
-    policy: str = "expert"
+    policy: str = "expert"  # or "nano", or the folder of a trained model
+    reasoning: str = "always"  # of a trained model; "adaptive" or "off"
     cameras: tuple[str, ...] = ()
     size: tuple[int, int] = (384, 216)  # of a camera's picture
     sensor: str = "ideal"  # or "noisy"
@@ -68,7 +62,7 @@ class DriveJob:
     def folder(self) -> Path:
         """Where the results go."""
         plain = Path(self.map).name.split(".")[0] if "built:" not in self.map else self.map.replace(":", "-")
-        return self.output or Path("runs") / f"{plain}-{self.policy}-{self.seed}"
+        return self.output or Path("runs") / f"{plain}-{Path(self.policy).name}-{self.seed}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +84,8 @@ def drive(job: DriveJob, console: Console | None = None) -> DriveResult:
     """
     console = console or Console()
     started = time.perf_counter()
+    policy = policy_of(job.policy, job.reasoning)
+    job = with_its_cameras(job, policy)
     aside = warm.begin() if job.cameras else None
     once = "; the first run compiles the kernels, which takes one to two minutes" if aside else ""
     with console.status(f"reading {job.map}{once}") as status:
@@ -97,7 +93,7 @@ def drive(job: DriveJob, console: Console | None = None) -> DriveResult:
         scenario = make_scenario(job.map, job.seed, job.duration_s, job.weather, job.hour)
         world = World(scenario)
         track = TrackConfig(vehicle=VehicleConfig(spec=scenario.vehicle))
-        driver = SafeDriver(POLICIES[job.policy](), DriverConfig(track=track))
+        driver = SafeDriver(policy, DriverConfig(track=track))
         if aside:  # a step of a blind drive compiles the world while the other process compiles the renderer
             status.update("compiling the world on one core and the renderer on another (once)")
             roll_out(replace(scenario, duration_s=0.1), world, Observer(), SafeDriver(RuleExpert()))
@@ -132,6 +128,12 @@ def drive(job: DriveJob, console: Console | None = None) -> DriveResult:
     result = DriveResult(job.folder, rollout, metrics, page, ready - started, loop_s, total_s)
     tell(result, console)
     return result
+
+
+def with_its_cameras(job: DriveJob, policy: Policy) -> DriveJob:
+    """A job -> the same with the cameras and the size of pictures that a trained model was trained on."""
+    names, size = seen_by(policy)
+    return replace(job, cameras=names or job.cameras, size=size or job.size)
 
 
 def observer_of(job: DriveJob, scenario: Scenario, road_map: RoadMap) -> Observer:

@@ -184,7 +184,7 @@ def _train(job: TrainJob, place: Place, console: Console) -> TrainResult:
         look()
         weights = trainer.whole_weights()
         if place.leads:
-            _keep(job, weights, config, result, looked)
+            _keep(job, weights, rows.image_size, config, result, looked)
             console.print(f"Trained [bold]{job.output / 'model'}[/bold]", highlight=False)
     return TrainResult(job.output, result, looked, count, trained)
 
@@ -201,7 +201,10 @@ def _rows(folders: Sequence[Path], config: VlaConfig, tokenizer: VlaTokenizer, c
     return open_stores([s for folder in folders for s in prepare(folder, config, tokenizer, console)], config)
 
 
-def _keep(job: TrainJob, weights: Weights, config: SftConfig, result: SftResult, looked: dict[str, float]) -> None:
+def _keep(
+    job: TrainJob, weights: Weights, size: tuple[int, int], config: SftConfig, result: SftResult,
+    looked: dict[str, float],
+) -> None:  # fmt: skip
     """Write the trained model, its adapters if it has some, and the facts that a model card needs."""
     folder = job.output / "model"
     folder.mkdir(parents=True, exist_ok=True)
@@ -209,6 +212,7 @@ def _keep(job: TrainJob, weights: Weights, config: SftConfig, result: SftResult,
     if job.start:
         add_adapters(model, job.rank)
     model.load_state_dict(weights, strict=False)  # tied weights stand in it once
+    model.config = replace(model.config, prompt=replace(model.config.prompt, image_size=size))
     if job.start:
         save_adapters(model, folder / "adapters.safetensors")
         merge_adapters(model)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,11 @@ ARRAYS = (
 
 def digest(config: VlaConfig) -> str:
     """What rows depend on of a configuration -> a short name: equal ones may read the same stores."""
-    parts = [asdict(config.prompt), asdict(config.action_space), asdict(config.history_tokens)]
+    parts = [
+        asdict(replace(config.prompt, image_size=(0, 0))),
+        asdict(config.action_space),
+        asdict(config.history_tokens),
+    ]
     parts += [asdict(config.future_tokens), asdict(config.ids), config.traj_start, config.vocab_size]
     parts += [config.vision.patch_size, config.vision.spatial_merge_size]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
@@ -87,6 +91,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.kind)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of the pictures."""
+        return int(self.images[0].shape[2]), int(self.images[0].shape[1])
 
     def pictures(self, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Numbers of images (...,) -> the images (..., H, W, 3)."""

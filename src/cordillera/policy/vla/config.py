@@ -122,9 +122,11 @@ class PromptConfig:
     cameras: tuple[str, ...] = ()  # that are read of those that there are; () is all
     frames: int = 0  # of each camera, spread evenly from the oldest to the newest; 0 is all
     navigation: str = "text"  # the route's text, or "line": its geometry as tokens (see `navigation`)
+    image_size: tuple[int, int] = (0, 0)  # width and height of the pictures it was trained on; (0, 0): not told
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cameras", tuple(self.cameras))  # a list where it comes from JSON
+        for name in ("cameras", "image_size"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # a list where it comes from JSON
         if self.navigation not in ("text", "line"):
             raise ValueError(f"navigation {self.navigation!r} is neither 'text' nor 'line'")
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from cordillera.geometry import quat_from_yaw
 from cordillera.policy.vla.generate import Sampling
-from cordillera.policy.vla.grammar import Grammar
-from cordillera.policy.vla.model import VLA, ThinkOptions
-from cordillera.policy.vla.prompt import STEP_US, Prompt
+from cordillera.policy.vla.grammar import Grammar, TokenTrie
+from cordillera.policy.vla.model import VLA, Prefix, ThinkOptions
+from cordillera.policy.vla.prompt import CLOSING, STEP_US, Prompt
 from cordillera.policy.vla.stream import Stream
 from cordillera.policy.vla.tokenizer import VlaTokenizer
 from cordillera.types import Decision, Observation, ReasoningTrace, Trajectory
@@ -25,6 +25,7 @@ class PolicyConfig:
 
     samples: int = 1  # plans
     reason: bool = True  # false: act without words
+    silence: float = 1.0  # act without words where the model gives at least this probability to having none
     sampling: Sampling = field(default_factory=lambda: Sampling(max_new_tokens=64))
     flow_steps: int | None = None  # None: what the model's configuration says
     guidance_weight: float | None = None  # needs navigation text in the route
@@ -71,6 +72,14 @@ class VlaPolicy:
         self.prompt = Prompt(model.config, tokenizer)
         self.stream = Stream(model, config.stream)
 
+    def has_nothing_to_say(self, prefix: Prefix) -> bool:
+        """A prompt that was read -> whether the model would rather end its words than begin them."""
+        if self.config.silence >= 1.0 or not self.config.reason:
+            return False
+        config, logits = self.model.config, prefix.logits[0].float().clone()
+        logits[config.traj_start : config.traj_start + config.traj_vocab_size] = -float("inf")
+        return bool(logits.softmax(-1)[config.ids.cot_end] >= self.config.silence)
+
     def decide(self, observation: Observation) -> Decision:
         """An observation -> the plan closest to all sampled ones, with the reason given for it.
 
@@ -82,8 +91,9 @@ class VlaPolicy:
         inputs = self.prompt.encode(observation, known=self.stream.known, said=said)
         tokens = config.sampling.max_new_tokens if config.reason else 0
         sampling = Sampling(**(vars(config.sampling) | {"max_new_tokens": tokens}))
-        options = ThinkOptions(1, sampling, self.grammar, config.guidance_weight is not None and config.reason)
         prefix = self.stream.read(inputs, tokens + 2)
+        grammar = TokenTrie([self.tokenizer.encode(CLOSING)]) if self.has_nothing_to_say(prefix) else self.grammar
+        options = ThinkOptions(1, sampling, grammar, config.guidance_weight is not None and config.reason)
         thought = self.model.think(inputs, options, self.stream.features, prefix)
         if config.reason and not thought.reached.all():
             raise UnfinishedReasoning(f"{self.name}: the reasoning did not end within {tokens} tokens")
@@ -93,7 +103,7 @@ class VlaPolicy:
         reasoning = None
         if config.reason:
             words = thought.texts(self.tokenizer.decode)[0][0].split("<|cot_end|>")[0].strip()
-            reasoning = self.parse(words, self.name)
+            reasoning = self.parse(words, self.name) if words else None
         best = medoid(plan.xyz[0])
         elapsed_ms = 1e3 * (time.perf_counter() - begin)
         return Decision(candidates[best], candidates, reasoning, self.name, elapsed_ms)
