@@ -95,12 +95,13 @@ def wrong_way_driver(d: Draw) -> Scenario:
     stage = stage_at(d, place, duration_s=40.0)
     far = stage.lane_m(place.at_m, 1)
     from_m = min(place.at_m + d.uniform("from_m", 200.0, 280.0), stage.course.length_m - 5.0)
-    sees = d.uniform("sees_at_m", 60.0, 85.0)
+    speed, sees = d.uniform("speed", 8.0, 12.0), d.uniform("sees_at_m", 60.0, 85.0)
     line = stage.line(from_m, 0.0)
+    notices = speed * (from_m - sees) / (speed + stage.speed_mps)  # so far it has come when the ego is `sees` away
     stage.move(
         d.choice("kind", DRIVERS), line,
-        Phase(speed_mps=d.uniform("speed", 8.0, 12.0)),
-        Phase(Trigger(When.REACHED, from_m - place.at_m - sees), 0.0, brake_mps2=3.5, heeds=Heed.EGO),
+        Phase(speed_mps=speed),
+        Phase(Trigger(When.REACHED, notices), 0.0, brake_mps2=3.5, heeds=Heed.EGO),
         Phase(
             Trigger(When.STOOD, d.uniform("stands_s", 2.0, 4.0)), 3.0, aside_m=-far * stage.middle, aside_mps=1.5,
             blinker=round(-stage.middle), heeds=Heed.EGO,
