@@ -29,9 +29,8 @@ LIGHT = Cause("traffic light", "signal:0", "red at the stop line ahead", 200_000
 
 def label(t_us: int, *causes: Cause, event: str = "") -> Said:
     trace = ReasoningTrace(Longitudinal.STOP, Lateral.LANE_KEEPING, causes, "", "expert")
-    tested = tuple(
-        Tested(c, KEPT if n == 0 else UNSEEN, 50.0, 3.21 if n == 0 else np.nan) for n, c in enumerate(causes)
-    )
+    verdicts = ((KEPT, 3.21), (UNSEEN, np.nan))
+    tested = tuple(labels.Tested(cause, verdicts[n][0], 50.0, verdicts[n][1]) for n, cause in enumerate(causes))
     return Said(t_us, replace(trace, text=write(trace)), bool(event), event, tested)
 
 
