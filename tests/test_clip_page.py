@@ -16,6 +16,7 @@ from test_data_clips import SIZE, drive, picture
 from cordillera.data.clip import Said
 from cordillera.data.video import VideoWriter
 from cordillera.geometry import quat_from_yaw, transform_of, transform_points
+from cordillera.reasoning import label as labels
 from cordillera.reasoning.counterfactual import Counterfactual
 from cordillera.reasoning.label import KEPT, UNSEEN
 from cordillera.reasoning.schema import write
