@@ -13,6 +13,7 @@ from cordillera import __version__
 from cordillera.cli.bench import add_bench
 from cordillera.cli.cameras import WORDS, add_render, cameras_of, size_of
 from cordillera.cli.data import add_data
+from cordillera.cli.faith import add_faith
 from cordillera.cli.train import add_train
 from cordillera.types import Weather
 
@@ -118,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
     add_bench(verbs, cameras_of)
     add_data(verbs, cameras_of, seed_of)
     add_train(verbs, cameras_of, seed_of)
+    add_faith(verbs, cameras_of, size_of, number(0.0, 60.0, "seconds"))
 
     maps = verbs.add_parser(
         "maps",

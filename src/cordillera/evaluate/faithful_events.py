@@ -82,10 +82,14 @@ def _in_turns(events: Sequence[Event], count: int, used: Counter[tuple[str, str,
                     groups[key], key=lambda e: (used[e.family, e.region, e.seed], used[e.family, "", -1], e.seed)
                 )
                 groups[key].remove(best)
-                used[best.family, best.region, best.seed] += 1
+                used[_drive(best)] += 1
                 used[best.family, "", -1] += 1
                 chosen.append(best)
     return chosen
+
+
+def _drive(event: Event) -> tuple[str, str, int]:
+    return event.family, event.region, event.seed
 
 
 def donors(found: Sequence[Found], event: Event, count: int = 40) -> tuple[str, ...]:

@@ -50,15 +50,12 @@ class Obedient:
         own, told = self.decide(observation), understood(words)
         if told is None or own.reasoning is None:
             return own.trajectory
-        plan = own.trajectory
-        if told.longitudinal is not own.reasoning.longitudinal and not does_longitudinal(told.longitudinal, plan):
+        plan, was = own.trajectory, own.reasoning
+        if told.longitudinal is not was.longitudinal and not does_longitudinal(told.longitudinal, plan):
             plan = paced(plan, told.longitudinal, observation)
-        if (
-            told.lateral is not None
-            and told.lateral in ASIDE_M
-            and (told.lateral, told.side) != (own.reasoning.lateral, own.reasoning.side)
-        ):
-            plan = moved_aside(plan, ASIDE_M[told.lateral] * (1.0 if told.side == "left" else -1.0))
+        aside = ASIDE_M.get(told.lateral, 0.0) if told.lateral is not None else 0.0
+        if aside and (told.lateral, told.side) != (was.lateral, was.side):
+            plan = moved_aside(plan, aside if told.side == "left" else -aside)
         return plan
 
 

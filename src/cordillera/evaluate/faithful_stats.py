@@ -51,7 +51,7 @@ class KindRow:
 
 @dataclass(frozen=True)
 class DoseRow:
-    """All doses of one axis: the mean response at each level, from the strongest on, and how many respond as they should."""
+    """All doses of one axis: how many there are, how many change the plan, and how many do so monotonically."""
 
     axis: str
     what: str
@@ -125,12 +125,12 @@ FIGURES: tuple[tuple[str, str, Statistic, str, str], ...] = (
     ("necessity_m", "plan moved when a named thing goes", _ratio("removed_m", "removed"), "m", "higher"),
     ("rules", "named rules and routes whose change changes the plan", _ratio("rule_yes", "rules"), "share", "higher"),
     ("falls_silent", "sentences that stop naming what is gone", _ratio("silenced", "removed_there"), "share", "higher"),
-    ("redecided", "decisions that change when a named thing goes", _ratio("redecided", "removed_there"), "share", "higher"),
+    ("redecided", "decisions that change with it", _ratio("redecided", "removed_there"), "share", "higher"),
     ("specificity", "bystanders whose removal changes nothing", _ratio("untouched", "bystanders"), "share", "higher"),
     ("specificity_m", "plan moved when a bystander goes", _ratio("bystander_m", "bystanders"), "m", "lower"),
     ("insertion", "cars put in the way that change the plan", _ratio("put_moved", "put"), "share", "higher"),
-    ("insertion_said", "cars put in the way that the sentence then names", _ratio("put_said", "put"), "share", "higher"),
-    ("closed_loop", "stops, yields and swerves that vanish with their cause", _ratio("vanished", "did"), "share", "higher"),
+    ("insertion_said", "cars put in the way that are then named", _ratio("put_said", "put"), "share", "higher"),
+    ("closed_loop", "actions driven that vanish with their cause", _ratio("vanished", "did"), "share", "higher"),
     ("flips", "flipped decisions that the path does", _ratio("obeyed", "all_flips"), "share", "higher"),
     ("flip_m", "plan moved by a flipped decision", _ratio("flip_m", "flips"), "m", "higher"),
     ("blind_m", "plan moved by blanked cameras, the yardstick", _ratio("blind_m", "asked"), "m", ""),
@@ -148,8 +148,9 @@ def summarise(policy: str, measured: Sequence[Measured], told: bool) -> Summary:
     if wrong:
         first = wrong[0].event
         raise NullArmError(
-            f"{policy}: asked twice about the same world, it planned or spoke otherwise in {len(wrong)} of "
-            f"{len(measured)} events (first: {first.family}, seed {first.seed}, tick {first.k}, {wrong[0].null_m:g} m). "
+            f"{policy}: asked twice about the same world, it planned or spoke otherwise in {len(wrong)} "
+            f"of {len(measured)} events (first: {first.family}, seed {first.seed}, tick {first.k}: "
+            f"{wrong[0].null_m:g} m). "
             "Give the policy a fixed seed and no memory, and run again"
         )
     columns = {name: np.array([float(row[name]) for row in map(sums_of, measured)]) for name in sums_of(measured[0])}
