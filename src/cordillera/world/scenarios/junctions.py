@@ -149,10 +149,13 @@ def rail_crossing(d: Draw) -> Scenario:
     A good driver stops before the gate, waits until the train has passed and the gate is open, and drives on. The rule
     that binds: rail traffic goes first (DE StVO § 19, GB Highway Code rule 293, US UVC 11-701).
     """
-    stage, at = _track(d, AgentKind.TRAIN, d.uniform("speed", 14.0, 20.0), d.uniform("comes_s", 4.5, 5.8))
+    gate = FIRST_ID + 1  # the second of the cast, after the train, which sets out when the gate is down
+    comes_s = d.uniform("comes_s", 6.0, 7.3)
+    down = Trigger(When.PHASE_OF, 1.0, 0.0, gate)
+    stage, at = _track(d, AgentKind.TRAIN, d.uniform("speed", 14.0, 20.0), comes_s, down)
     edge, far = stage.edge_m(at), stage.edge_m(at, "far")
     spots = [stage.spot(at - back, 0.5 * (edge + far))[0] for back in (6.0, 5.9)]
-    train = FIRST_ID  # the first of the cast
+    train = FIRST_ID
     stage.move(
         AgentKind.GATE, np.stack(spots), Phase(visible=False), Phase(due(at, 6.0)),
         Phase(Trigger(When.PHASE_OF, 2.0, 0.0, train), visible=False), size=(0.2, far - edge, 1.1), at_end="stop",
@@ -171,8 +174,13 @@ def tram_crossing(d: Draw) -> Scenario:
     return stage.scenario(vehicles=3, people=2, clear_oncoming=True)
 
 
-def _track(d: Draw, kind: AgentKind, speed_mps: float, comes_s: float) -> tuple[Stage, float]:
-    """A street that a rail vehicle crosses `comes_s` after the ego is 4.5 s away -> the stage, and where it crosses."""
+def _track(
+    d: Draw, kind: AgentKind, speed_mps: float, comes_s: float, sets_out: Trigger | None = None
+) -> tuple[Stage, float]:
+    """A street that a rail vehicle crosses `comes_s` after it set out -> the stage, and where it crosses.
+
+    It sets out on the trigger, or when the ego is 4.5 s away.
+    """
     place = street(d, 260.0, (30.0, 50.0), real=0.0)
     stage = stage_at(d, place, duration_s=45.0)
     at = place.at_m + d.uniform("track_m", 80.0, 120.0)
@@ -181,7 +189,7 @@ def _track(d: Draw, kind: AgentKind, speed_mps: float, comes_s: float) -> tuple[
     line = stage.across(at, side * reach, -side * (reach + 80.0))
     past = reach + 0.5 * SIZE[kind][0] + 8.0
     stage.move(
-        kind, line, Phase(visible=False), Phase(due(at, 4.5), speed_mps),
+        kind, line, Phase(visible=False), Phase(sets_out or due(at, 4.5), speed_mps),
         Phase(Trigger(When.REACHED, past), speed_mps), start_m=5.0, speed_mps=speed_mps,
     )  # fmt: skip
     return stage, at
