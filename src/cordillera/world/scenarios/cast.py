@@ -18,6 +18,7 @@ from cordillera.types import (
     EgoState,
     Float,
     Gesture,
+    Int,
     LaneKind,
     LightScript,
     LightState,
@@ -52,6 +53,7 @@ SIZE: dict[AgentKind, tuple[float, float, float]] = {
     AgentKind.POTHOLE: (0.9, 0.8, 0.08), AgentKind.FLOOD: (12.0, 6.0, 0.1),
 }  # fmt: skip
 FIRST_ID = 1001  # of the cast; traffic counts from 1
+START_BRAKE_MPS2 = 2.5
 CLEAR_M = 12.0  # no traffic starts closer to the cast
 EDGE_STEP_M, EDGE_MOST_M = 0.1, 20.0
 WALKS_MPS = 1.4
@@ -256,20 +258,28 @@ class Stage:
         d, roads = self.d, self.roads
         route = self.course.route()
         step = route.xyz[1, :2] - route.xyz[0, :2]
-        ego = EgoState(
-            0, route.xyz[0].copy(), quat_from_yaw(math.atan2(step[1], step[0])), np.array([self.speed_mps, 0.0, 0.0])
-        )
+        lights = light_states(compile_lights(roads.map, d.seed, self.region.code), tuple(self._lights), 0)
+        speed = np.array([self._start_mps(lights), 0.0, 0.0])
+        ego = EgoState(0, route.xyz[0].copy(), quat_from_yaw(math.atan2(step[1], step[0])), speed)
         ego = on_ground(roads, ego)
         config = TrafficConfig(vehicles, people if roads.map.crossings else 0)
         others = Traffic(roads, d.seed, route, self.vehicle, config).populate(ego, 0)
         agents = self._agents(others, clear_m, clear_oncoming)
-        lights = light_states(compile_lights(roads.map, d.seed, self.region.code), tuple(self._lights), 0)
         state = WorldState(0, ego, agents, lights)
         return Scenario(
             d.family, d.seed, self.region.code, self.course.map, roads.map.sha256, state, route, self.duration_s, tags,
             weather if weather is not None else d.weather(), d.hour() if math.isnan(hour) else hour, self.vehicle,
             scripts=tuple(self._scripts), light_scripts=tuple(self._lights),
         )  # fmt: skip
+
+    def _start_mps(self, lights: Int) -> float:
+        """States of the signals at the start -> the ego's speed there: one from which it can still heed them."""
+        speed, nose = self.speed_mps, self.vehicle.rear_axle_to_center_m + 0.5 * self.vehicle.length_m
+        for at, rule in self.course.stops:
+            shut = rule.kind is SignalKind.TRAFFIC_LIGHT and lights[rule.signal] != LightState.GREEN
+            if rule.kind is SignalKind.STOP or shut:
+                speed = min(speed, math.sqrt(2.0 * START_BRAKE_MPS2 * max(at - nose - 1.0, 0.0)))
+        return speed
 
     def _agents(self, others: Agents, clear_m: tuple[float, float], oncoming: bool) -> Agents:
         """Traffic that is not in the way, and the cast."""

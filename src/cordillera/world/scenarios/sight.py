@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from cordillera.types import AgentKind, Phase, Scenario, Weather
+from cordillera.types import AgentKind, LightState, Phase, Scenario, Weather
 from cordillera.world.scenarios.cast import Stage, due, stage_at
 from cordillera.world.scenarios.draw import Draw
 from cordillera.world.scenarios.family import family
+from cordillera.world.scenarios.lights import two_sides
 from cordillera.world.scenarios.places import Course, Place
 from cordillera.world.scenarios.roads import bend, street, walk_over
 
@@ -38,6 +39,10 @@ def low_sun(d: Draw) -> Scenario:
     """
     place = walk_over(d, 65.0) if d.chance("at a crossing", 0.5) else street(d, 150.0, (40.0, 60.0))
     stage = stage_at(d, place, duration_s=35.0)
+    if stage.lights_ahead():  # whoever waits at red meets nobody
+        own, others = two_sides(stage)
+        stage.light(own, LightState.GREEN)
+        stage.light(others, LightState.RED)
     _surprise(stage, d, place)
     hour = _hour_of_sun_ahead(place.course, d.uniform("low", 0.0, 1.0))
     return stage.scenario(vehicles=3, people=0, clear_oncoming=True, weather=Weather.CLEAR, hour=hour)
