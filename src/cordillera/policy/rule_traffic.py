@@ -25,6 +25,7 @@ GAP_BEFORE_S, GAP_MERGE_S, GAP_AFTER_S = 1.0, 1.5, 0.4
 THEIR_ACCEL_MPS2, THEIR_BRAKE_MPS2 = 0.5, 3.5
 INSIDE_M, ROOM_M = 1.2, 5.5  # before a zone inside a junction, and for the car behind that place
 OWN_WALK_M = 7.0  # a crossing so far behind one's stop line is shut while one has green
+DEADLOCK_S = 2.5
 RED = (LightState.RED, LightState.RED_AMBER, LightState.FLASHING_RED)
 
 
@@ -209,6 +210,8 @@ def _merge(
     must_yield = zone.conflict.yields and not zone.other_yields
     t_in = _when(base, scene, zone.s0_m)
     target = scene.target(other.row)
+    if _let_go(scene, other, committed) and scene.agents.wait_s[other.row] > DEADLOCK_S:
+        return None  # it stands there for the ego; what is in the way is the leaders' matter
     comes = _arrival(other.into_m, other.speed, max(other.speed, zone.other_speed_mps))
     equal = zone.conflict.yields == zone.other_yields
     if first and (other.into_m < 0.0 or must_yield or (equal and comes < t_in)):
@@ -281,17 +284,21 @@ def _cross(
         return None
     if committed and not (cannot_stop or must_yield):
         return None
-    if not must_yield and not cannot_stop and (t_in < comes - 0.2 or _let_go(scene, other)):
+    if not must_yield and not cannot_stop and (t_in < comes - 0.2 or _let_go(scene, other, committed)):
         return None
-    if must_yield and not cannot_stop and _let_go(scene, other):
+    if must_yield and not cannot_stop and _let_go(scene, other, committed):
         return None
     relation = "has the right of way" if must_yield else "arriving first at the junction"
     return Constraint(HALT, wait, _crossing_cause(scene, other, relation), Longitudinal.YIELD, until_s=clears)
 
 
-def _let_go(scene: Scene, other: _Other) -> bool:
-    """Whether both have stood for a while and the other does not set out: somebody has to go."""
-    return scene.stood_s >= 1.4 and other.speed < 0.2 and float(scene.agents.accel_mps2[other.row]) < 0.05
+def _let_go(scene: Scene, other: _Other, committed: bool = False) -> bool:
+    """Whether both have stood for a while and the other does not set out: somebody has to go.
+
+    Who is in the junction already goes on when only the other has stood, so that it does not stop again at once.
+    """
+    still = other.speed < 0.2 and float(scene.agents.accel_mps2[other.row]) < 0.05
+    return still and (scene.stood_s >= 1.4 or (committed and float(scene.agents.wait_s[other.row]) > DEADLOCK_S))
 
 
 def _crossing_cause(scene: Scene, other: _Other, relation: str) -> Cause:
