@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from rich.console import Console
 from test_suite import FakeRay
 
+from cordillera.cli import main
 from cordillera.data.read import ClipSet, open_set
 from cordillera.evaluate import suite_pool
 from cordillera.presets import data as data_jobs
@@ -164,3 +166,15 @@ def test_families_take_turns_over_the_regions_in_which_they_happen():
     assert len({(o.family, o.region) for o in orders[:9]}) >= 7
     with pytest.raises(ValueError, match="not known"):
         orders_of(job(Path("x"), families=("no such",)))
+
+
+def test_the_verbs_verify_and_view_answer_by_their_exit_code(made, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(made, copy)
+    assert main(["data", "verify", str(copy), "--files"]) == 0
+    spoilt = next(copy.rglob("egomotion.chunk_0000.zip"))
+    spoilt.write_bytes(spoilt.read_bytes()[:-1])
+    assert main(["data", "verify", str(copy), "--files"]) == 1
+    assert "changed since it was written" in capsys.readouterr().out
+    assert main(["data", "view", str(made), "--clip", "no such", "--output", str(tmp_path)]) != 0
+    assert "0 clips begin with 'no such'" in capsys.readouterr().err
