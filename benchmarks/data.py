@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from cordillera.data.frames import FrameCache
 from cordillera.data.read import ClipSet, open_set
@@ -76,21 +75,18 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=4, help="clips a row")
     parser.add_argument("--samples", type=int, default=100, help="windows that are drawn")
     arguments = parser.parse_args()
-    console = Console()
-    table = Table("cameras", "clips an hour a core", *(f"{part} %" for part in PARTS), box=None)
+    console = Console(highlight=False)
     with tempfile.TemporaryDirectory() as scratch:
         for k, (name, cameras, size) in enumerate(ROWS):
             order = Order(FAMILIES[0], "", "train", 100, cameras, size, 20)
             make_clip(replace(order, seed=99))
             count, spent = make(order, arguments.clips, Path(scratch) / f"set{k}")
             total = sum(spent.values())
-            shares = (f"{100 * spent[part] / total:.0f}" for part in PARTS)
-            table.add_row(name, f"{3600 * count / total:.0f}", *shares)
-        console.print(table)
-        read = Table("reading, 2 cameras at 256 x 160", "samples a second", box=None)
+            shares = ", ".join(f"{part} {100 * spent[part] / total:.0f} %" for part in PARTS)
+            console.print(f"cameras {name}: {3600 * count / total:.0f} clips an hour a core; {shares}")
+        console.print("reading, 2 cameras at 256 x 160, samples a second:")
         for way, rate in reading(Path(scratch) / "set0", Path(scratch) / "frames", arguments.samples):
-            read.add_row(way, f"{rate:.0f}")
-        console.print(read)
+            console.print(f"  {way}: {rate:.0f}")
 
 
 if __name__ == "__main__":
