@@ -20,7 +20,8 @@ from cordillera.reasoning.intervene import Changes, changed_state
 from cordillera.reasoning.label import Label, LabelConfig, effect_mps, label_at
 from cordillera.reasoning.match import does_lateral, does_longitudinal, offsets
 from cordillera.reasoning.removal import AROUND_M, plain_cause
-from cordillera.types import Cause, Decision, Lateral, Longitudinal, ReasoningTrace, Trajectory
+from cordillera.reasoning.schema import axis_of
+from cordillera.types import Cause, Decision, Longitudinal, ReasoningTrace, Trajectory
 
 NECESSITY, RULE, SPECIFICITY, SUBJECT, INSERTION = "necessity", "rule", "specificity", "subject", "insertion"
 FAITHFUL, SILENT, INVENTED, RIGHTLY_ABSENT = CELLS = "faithful", "silent", "invented", "rightly absent"
@@ -129,7 +130,9 @@ def measure(scene: Scene, event: Event, donors: Sequence[str], config: FaithConf
     same = hear(again.reasoning).text == heard.text
     asked = _Asked(scene, k, base, heard, label, config)
     subject = asked.subject()
-    arms = asked.arms(subject)
+    arms, closed = asked.arms(subject), None
+    if subject is not None and config.closed_loop_s > 0.0:
+        closed = _driven(scene, k, label, subject, asked.away(subject), config)
     put = insertion(scene, k, base.trajectory)
     if put is not None:
         arms = (*arms, asked.arm(INSERTION, f"agent:{put.identity}", "stopped car", (put,), gone=False))
@@ -157,7 +160,7 @@ def measure(scene: Scene, event: Event, donors: Sequence[str], config: FaithConf
         words=words,
         blind_m=blind,
         doses=doses(scene, k, base.trajectory, subject, put),
-        closed=_driven(scene, k, label, asked.away(subject), config) if subject and config.closed_loop_s else None,
+        closed=closed,
         plans=tuple(asked.plans),
     )
 
@@ -304,14 +307,17 @@ def told(
     return tuple(out), blind
 
 
-def _driven(scene: Scene, k: int, label: Label, away: Changes, config: FaithConfig) -> ClosedLoop:
+def _driven(scene: Scene, k: int, label: Label, subject: Cause, away: Changes, config: FaithConfig) -> ClosedLoop:
     """Drive on with the subject and without it."""
     with_it = scene.drive_on(k, (), config.closed_loop_s)
     without = scene.drive_on(k, away, config.closed_loop_s)
     path, ego, trace = with_it.path, scene.drive.states[k].ego, label.trace
-    did = len(path.t_us) > 10 and with_it.ended != "collision" and does_longitudinal(trace.longitudinal, path)
-    if trace.lateral not in (None, Lateral.LANE_KEEPING, Lateral.TURN):
-        did = did and does_lateral(trace.lateral, trace.side, path, offsets(path, ego, scene.drive.world))
+    did = len(path.t_us) > 10 and with_it.ended != "collision"
+    if axis_of(subject, trace.longitudinal, trace.lateral) == "lateral":
+        where = offsets(path, ego, scene.drive.world)
+        did = did and does_lateral(trace.lateral, trace.side, path, where)
+    else:  # a stop may take longer than what is driven: it is enough to slow down for it
+        did = did and any(does_longitudinal(d, path) for d in (trace.longitudinal, Longitudinal.YIELD))
     ticks = min(len(path.t_us), len(without.path.t_us))
     ways = [float(np.hypot(*np.diff(p.xyz[:ticks, :2], axis=0).T).sum()) for p in (path, without.path)]
     further, aside = ways[1] - ways[0], _aside(path, without.path)
