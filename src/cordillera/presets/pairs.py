@@ -21,7 +21,7 @@ from rich.progress import track
 
 from cordillera.data import layout
 from cordillera.data.read import ClipSet, open_set
-from cordillera.geometry import interpolate, quat_from_yaw, rotate, yaw_of
+from cordillera.geometry import arc_length, interpolate, move_trajectory, quat_from_yaw, rotate, transform_of, yaw_of
 from cordillera.loop import roll_out
 from cordillera.policy.rule import RuleExpert
 from cordillera.policy.vla.config import VlaConfig
@@ -206,17 +206,17 @@ def changes_at(scene: Scene, k: int, causes: Sequence[Cause]) -> Iterator[Change
 
 
 def in_the_way(scene: Scene, k: int) -> Insert | None:
-    """A moment -> a standing car on the driven path, as near as can be stopped for; None where the path is short."""
-    states, ego = scene.drive.states, scene.drive.states[k].ego
-    path = np.stack([state.ego.xyz for state in states[k:]])
-    ahead_m = 10.0 + ego.speed_mps**2 / 5.0
-    length = float(np.hypot(*np.diff(path[:, :2], axis=0).T).sum()) if len(path) > 1 else 0.0
-    if length < ahead_m + 1.0:
+    """A moment -> a standing car on the planned path, as near as can be stopped for; None where the path is short."""
+    state = scene.drive.states[k]
+    plan = scene.drive.ask(RuleExpert().decide, k).trajectory
+    way = move_trajectory(transform_of(state.ego.xyz, state.ego.quat_xyzw), plan, "world")
+    ahead_m = 10.0 + state.ego.speed_mps**2 / 5.0
+    along = arc_length(way.xyz[:, :2])
+    if along[-1] < ahead_m:
         return None
-    x, y, z = (float(value) for value in interpolate(path, [ahead_m])[0])
-    nearest = int(np.hypot(*(path[:, :2] - (x, y)).T).argmin())
-    yaw = float(yaw_of(states[k + nearest].ego.quat_xyzw))
-    identity = int(max(state.agents.id.max(initial=0) for state in states)) + 1
+    x, y, z = (float(value) for value in interpolate(way.xyz, [ahead_m])[0])
+    yaw = float(yaw_of(way.quat_xyzw[int(np.searchsorted(along, ahead_m))]))
+    identity = int(max(s.agents.id.max(initial=0) for s in scene.drive.states)) + 1
     return Insert(identity, AgentKind.CAR, (x, y, z), yaw, CAR_LWH)
 
 

@@ -13,6 +13,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from cordillera.train.store import Rows
 
 STATE = "training.safetensors"
 Weights = dict[str, Tensor]
+SPARED = ("save_every", "look_every", "loaders")  # what a run may go on with otherwise
 LOSSES = ("words", "tokens", "flow")
 
 
@@ -62,6 +64,7 @@ class SftConfig:
     look_every: int = 100  # steps between looks at the held-out rows
     seed: int = 0
     compiled: bool = False
+    loaders: int = 0  # threads that make batches ahead of time; 0: each when it is needed
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,15 +145,28 @@ class Trainer:
         self.weights = balance(rows.classes, config.power)
         self.model_config = model.config
         self.step = 0
+        self.pool = ThreadPoolExecutor(config.loaders) if config.loaders else None
+        self.coming: dict[int, Future[Batch]] = {}
         self.scale = torch.tensor([config.word_weight, config.token_weight, config.flow_weight], device=place.device)
 
     # ------------------------------------------------------------------ a step
 
     def batch(self, part: int) -> Batch:
-        """The micro-batch `part` of this step and process."""
-        config, seeds = self.config, (self.config.seed, self.step, part, self.place.rank)
+        """The micro-batch `part` of this step and process, and those that follow begun if there are loaders."""
+        parts, number = self.config.micro_batches, self.step * self.config.micro_batches + part
+        if self.pool is None:
+            return moved(self.made(number), self.place.device)
+        for later in range(number, min(number + 2 * self.config.loaders, self.config.steps * parts)):
+            if later not in self.coming:
+                self.coming[later] = self.pool.submit(self.made, later)
+        return moved(self.coming.pop(number).result(), self.place.device)
+
+    def made(self, number: int) -> Batch:
+        """The micro-batch with a number, on the CPU; a function of the seed, the number and the process."""
+        config = self.config
+        seeds = (config.seed, *divmod(number, config.micro_batches), self.place.rank)
         which = draw_rows(self.weights, config.batch // config.micro_batches, *seeds)
-        return moved(assemble(self.rows, which, self.model_config, config.assembly, *seeds), self.place.device)
+        return assemble(self.rows, which, self.model_config, config.assembly, *seeds)
 
     def advance(self) -> dict[str, float]:
         """One step: accumulate the micro-batches' gradients, clip, update. Gives the losses and the gradient's norm."""
@@ -207,7 +223,7 @@ class Trainer:
         with safe_open(path, "pt") as file:
             facts, names = file.metadata(), set(file.keys())
             before, now = json.loads(facts["config"]), json.loads(json.dumps(asdict(self.config), sort_keys=True))
-            changed = [key for key in now if now[key] != before.get(key) and key not in ("save_every", "look_every")]
+            changed = [key for key in now if now[key] != before.get(key) and key not in SPARED]
             if changed:
                 raise ValueError(f"{path}: was trained with another {', '.join(changed)}; give another --output")
             for name, parameter in self.objective.named_parameters():

@@ -198,7 +198,9 @@ def fill(model: VLA, files: list[Path], wanted: dict[str, Piece], device: torch.
                 place.copy_(file.get_tensor(name).reshape(place.shape))
 
 
-def save_vla(model: VLA, tokenizer: VlaTokenizer, folder: str | Path) -> None:
+def save_vla(
+    model: VLA, tokenizer: VlaTokenizer, folder: str | Path, shard_bytes: int = SHARD_BYTES
+) -> None:  # fmt: skip
     """Write a model in the released layout: config.json, vlm/config.json, tokenizer/ and (sharded) safetensors."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -209,7 +211,7 @@ def save_vla(model: VLA, tokenizer: VlaTokenizer, folder: str | Path) -> None:
     size = 0
     for piece in pieces(model):
         tensor = state[piece.parameter][piece.rows].detach().cpu().reshape(piece.shape).contiguous().clone()
-        if size and size + tensor.nbytes > SHARD_BYTES:
+        if size and size + tensor.nbytes > shard_bytes:
             shards.append({})
             size = 0
         shards[-1][piece.name] = tensor
