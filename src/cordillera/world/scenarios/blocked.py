@@ -42,7 +42,7 @@ def fallen_tree(d: Draw) -> Scenario:
     nobody comes (DE StVO §§ 3, 6).
     """
     place = street(d, 170.0, (40.0, 70.0), edge="shoulder")
-    stage = stage_at(d, place, duration_s=45.0)
+    stage = stage_at(d, place, duration_s=55.0)
     at = place.at_m + d.uniform("tree_m", 75.0, 105.0)
     low = stage.edge_m(at)
     reach = d.uniform("reach", 2.4, 3.3)  # into the road
@@ -61,7 +61,7 @@ def debris(d: Draw) -> Scenario:
     one when nobody comes. The rule that binds: adapt speed to sight; do not swerve into others (DE StVO §§ 1, 3).
     """
     place = street(d, 170.0, (40.0, 80.0), edge=d.choice("edge", ("sidewalk", "shoulder")))
-    stage = stage_at(d, place, duration_s=40.0)
+    stage = stage_at(d, place, duration_s=55.0)
     at = place.at_m + d.uniform("debris_m", 75.0, 105.0)
     for k in range(d.choice("pieces", (1, 2, 3))):
         size = (d.uniform(f"long {k}", 0.5, 1.4), d.uniform(f"wide {k}", 0.4, 1.0), d.uniform(f"high {k}", 0.2, 0.5))
@@ -80,7 +80,7 @@ def lost_cargo(d: Draw) -> Scenario:
     § 4 (1)).
     """
     place = street(d, 200.0, (40.0, 60.0))
-    stage = stage_at(d, place, duration_s=45.0)
+    stage = stage_at(d, place, duration_s=55.0)
     at = place.at_m + d.uniform("falls_m", 80.0, 110.0)
     speed = 0.85 * stage.limit_mps
     ahead = d.uniform("ahead_s", 2.6, 3.2) * speed + 4.0

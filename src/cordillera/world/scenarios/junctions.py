@@ -58,7 +58,7 @@ def four_way_stop(d: Draw) -> Scenario:
     come, first served; of two at once the one on the left waits (US UVC 11-403, California Driver Handbook).
     """
     place = junction(d, "stop", real=0.0, minor=True)
-    stage = stage_at(d, place, duration_s=40.0)
+    stage = stage_at(d, place, duration_s=50.0)
     stream(
         stage,
         d,

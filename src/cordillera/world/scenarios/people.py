@@ -18,7 +18,7 @@ def jaywalker_behind_bus(d: Draw) -> Scenario:
     buses (DE StVO § 20, GB Highway Code rule 223).
     """
     place = street(d, 150.0, (30.0, 50.0))
-    stage = stage_at(d, place, duration_s=30.0)
+    stage = stage_at(d, place, duration_s=55.0)
     at = place.at_m + d.uniform("bus_m", 50.0, 80.0)
     stage.park(AgentKind.BUS, at, blinker=2)
     edge = stage.edge_m(at)

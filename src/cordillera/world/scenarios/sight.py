@@ -21,7 +21,7 @@ def stopped_vehicle_behind_bend(d: Draw) -> Scenario:
     traffic pass and drives round it. The rule that binds: stop within the visible distance (DE StVO § 3 (1)).
     """
     place = bend(d, 60.0, 110.0)
-    stage = stage_at(d, place, duration_s=40.0)
+    stage = stage_at(d, place, duration_s=60.0)
     at = place.at_m + d.uniform("beyond_m", 40.0, 70.0)
     kind = d.choice("vehicle", (AgentKind.CAR, AgentKind.VAN, AgentKind.TRUCK))
     stage.put(kind, at, d.uniform("aside", -0.3, 0.3), blinker=2)

@@ -135,7 +135,7 @@ def double_parked_van(d: Draw) -> Scenario:
     that binds: who has the obstacle on his side waits (DE StVO § 6, GB Highway Code rule 163).
     """
     place = street(d, 260.0, (30.0, 50.0))
-    stage = stage_at(d, place, duration_s=45.0)
+    stage = stage_at(d, place, duration_s=60.0)
     at = place.at_m + d.uniform("van_m", 70.0, 110.0)
     stage.put(AgentKind.VAN, at, stage.edge_m(at) + d.uniform("from edge", 1.3, 1.5), blinker=2)
     far = stage.lane_m(at, 1)
@@ -175,7 +175,7 @@ def door_opening(d: Draw) -> Scenario:
     other side is free. The rule that binds: distance to parked vehicles (DE StVO § 1, § 14; GB Highway Code rule 163).
     """
     place = street(d, 240.0, (30.0, 50.0))
-    stage = stage_at(d, place, duration_s=30.0)
+    stage = stage_at(d, place, duration_s=45.0)
     at = place.at_m + d.uniform("door_m", 60.0, 100.0)
     wide = 1.82
     aside = stage.edge_m(at) + d.uniform("in lane", -0.6, -0.2)
@@ -215,7 +215,7 @@ def cyclist_swerving(d: Draw) -> Scenario:
 
 @family()
 def cyclist_against_traffic(d: Draw) -> Scenario:
-    """A cyclist rides towards the ego on the ego's lane.
+    """A cyclist rides towards the ego on the ego's lane, and gets onto the verge where he cannot go on.
 
     A good driver slows down, keeps towards the middle where the other side is free, and passes at a distance, or stops.
     The rule that binds: regard for those who can be hurt, whatever they do wrong (DE StVO § 1 (2)).
@@ -224,9 +224,12 @@ def cyclist_against_traffic(d: Draw) -> Scenario:
     stage = stage_at(d, place, duration_s=35.0)
     from_m = place.at_m + d.uniform("from_m", 130.0, 180.0)
     keeps = stage.edge_m(place.at_m) + d.uniform("from edge", 1.0, 1.5)
+    onto = keeps - stage.edge_m(place.at_m) + 0.7  # the verge or pavement
     stage.move(
-        AgentKind.BICYCLE, stage.line(from_m, 0.0, keeps), Phase(speed_mps=d.uniform("rides", 3.0, 5.0), heeds=Heed.EGO)
-    )
+        AgentKind.BICYCLE, stage.line(from_m, 0.0, keeps),
+        Phase(speed_mps=d.uniform("rides", 3.0, 5.0), heeds=Heed.EGO),
+        Phase(Trigger(When.STOOD, 2.0), 0.8, aside_m=stage.middle * onto, aside_mps=1.2),
+    )  # fmt: skip
     return stage.scenario(vehicles=1, people=0, clear_oncoming=True)
 
 
