@@ -29,15 +29,21 @@ def lines_ahead(scene: Scene) -> Iterator[Line]:
 
 
 def light_constraints(scene: Scene) -> Iterator[Constraint]:
-    """Red lights, and amber ones before which one can stop in comfort -> halts at their lines."""
+    """Red lights, and amber ones before which one can stop in comfort -> halts at their lines.
+
+    One halt a line: of two equal ones, for two faces of a light, neither would take anything from the ride.
+    """
     if waved_on(scene):
         return
+    told: set[float] = set()
     for line in lines_ahead(scene):
         if line.kind is not SignalKind.TRAFFIC_LIGHT:
             continue
         shown = LightState(int(scene.state.signals[line.signal]))
         brake = braking_to(scene, line.s_m)
-        if (shown in RED and brake < RED_BRAKE_MPS2) or (shown is LightState.AMBER and brake < AMBER_BRAKE_MPS2):
+        shut = (shown in RED and brake < RED_BRAKE_MPS2) or (shown is LightState.AMBER and brake < AMBER_BRAKE_MPS2)
+        if shut and round(line.s_m, 1) not in told:
+            told.add(round(line.s_m, 1))
             word = "amber" if shown is LightState.AMBER else "red"
             cause = Cause(
                 "traffic light", f"signal:{line.signal}", f"{word} at the stop line ahead", scene.t_us,
@@ -55,6 +61,7 @@ def sign_constraints(scene: Scene) -> Iterator[Constraint]:
         return
     lines = list(lines_ahead(scene))
     lit = [line.s_m for line in lines if line.kind is SignalKind.TRAFFIC_LIGHT and scene.state.signals[line.signal]]
+    told: set[float] = set()
     for line in lines:
         flashes = line.kind is SignalKind.TRAFFIC_LIGHT and scene.state.signals[line.signal] == LightState.FLASHING_RED
         if not flashes and (line.kind is not SignalKind.STOP or any(abs(s - line.s_m) < 10.0 for s in lit)):
@@ -62,6 +69,9 @@ def sign_constraints(scene: Scene) -> Iterator[Constraint]:
         left = line.s_m - scene.front_m
         if (scene.stood_s >= STOOD_S and left < STOP_REACH_M) or left < -0.3 or _pulled_off(scene, left):
             continue
+        if round(line.s_m, 1) in told:
+            continue
+        told.add(round(line.s_m, 1))
         kind, relation = ("traffic light", "flashing red") if flashes else ("stop sign", "regulates the lane ahead")
         cause = Cause(kind, f"signal:{line.signal}", relation, scene.t_us, left)
         yield Constraint(HALT, line.s_m, cause, Longitudinal.STOP)
