@@ -15,6 +15,7 @@ from cordillera.cli.cameras import WORDS, add_render, cameras_of, size_of
 from cordillera.cli.data import add_data
 from cordillera.cli.faith import add_faith
 from cordillera.cli.train import add_train
+from cordillera.cli.world import add_world
 from cordillera.types import Weather
 
 POLICIES = ("expert", "route-follower", "constant-velocity", "nano")
@@ -119,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     add_bench(verbs, cameras_of)
     add_data(verbs, cameras_of, seed_of)
     add_train(verbs, cameras_of, seed_of)
+    add_world(verbs, scene_arguments, number(1.0, 3600.0, "seconds"))
     add_faith(verbs, cameras_of, size_of, number(0.0, 60.0, "seconds"))
 
     maps = verbs.add_parser(

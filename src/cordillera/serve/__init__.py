@@ -1,0 +1,1 @@
+"""Our drivers and our worlds as gRPC services, in the contract of AlpaSim."""

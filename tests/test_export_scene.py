@@ -1,0 +1,116 @@
+"""The scene archive: what is in it, that it reads back, and that broken ones are refused with a reason."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from cordillera.geometry import transform_of
+from cordillera.presets.world import recorded, xodr_of
+from cordillera.sensors.rig import rig
+from cordillera.serve.scene import EPOCH_US, SceneRecipe, read_scene, tf_ecef_map, write_scene
+from cordillera.types import Rollout, same
+from cordillera.world.maps import load_map
+from cordillera.world.opendrive.reader import parse_opendrive
+
+RECIPE = SceneRecipe("built:four_way", 3, 4.0)
+CAMERAS = ("camera_front_wide_120fov", "camera_front_tele_30fov")
+
+
+@pytest.fixture(scope="module")
+def drive() -> Rollout:
+    return recorded(RECIPE)
+
+
+@pytest.fixture(scope="module")
+def archive(drive: Rollout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scene") / "scene.usdz"
+    cameras = rig(CAMERAS, 320, 180, vehicle=drive.scenario.vehicle)
+    return write_scene(path, drive, load_map(RECIPE.map), xodr_of(RECIPE.map), RECIPE, cameras)
+
+
+def test_the_archive_reads_back_as_the_drive(archive: Path, drive: Rollout) -> None:
+    scene = read_scene(archive)
+    states = [*(step.state for step in drive.steps), drive.final]
+    assert scene.recipe == RECIPE
+    assert same(scene.recipe.scenario(), drive.scenario)
+    assert scene.ego_t_us == tuple(state.t_us + EPOCH_US for state in states)
+    for tf, state in zip(scene.tf_world_rig, states, strict=True):
+        assert_allclose(tf, transform_of(state.ego.xyz, state.ego.quat_xyzw), atol=1e-12)
+    agents = drive.final.agents
+    checked = 0
+    for row in np.flatnonzero(agents.valid):
+        name = str(int(agents.id[row]))
+        if name in scene.tracks and scene.tracks[name][2][-1, 0] == drive.final.t_us + EPOCH_US:
+            _, size, rows = scene.tracks[name]
+            assert_allclose(size, agents.size_lwh[row])
+            assert_allclose(rows[-1, 1:3], agents.xyz[row, :2])
+            assert_allclose(rows[-1, 3], agents.xyz[row, 2] + 0.5 * size[2])
+            checked += 1
+    assert checked > 3
+
+
+def test_the_map_in_the_archive_is_the_road_network(archive: Path) -> None:
+    before, after = load_map(RECIPE.map), parse_opendrive(read_scene(archive).xodr, "again")
+    assert len(after.lanes) == len(before.lanes)
+    assert sum(len(lane.successors) for lane in after.lanes) == sum(len(lane.successors) for lane in before.lanes)
+
+
+def test_maps_from_opendrive_keep_their_file() -> None:
+    text = xodr_of("town01")
+    assert parse_opendrive(text, "town01").sha256 == load_map("town01").sha256
+
+
+def test_members_are_what_the_runtime_reads(archive: Path, drive: Rollout) -> None:
+    with zipfile.ZipFile(archive) as members:
+        meta = json.loads(members.read("metadata.yaml"))
+        rigs = json.loads(members.read("rig_trajectories.json"))
+        mesh = members.read("mesh_ground.ply")
+    assert meta["sensors"]["camera_ids"] == [*CAMERAS]
+    (trajectory,) = rigs["rig_trajectories"]
+    for name, frames in trajectory["cameras_frame_timestamps_us"].items():
+        assert rigs["camera_calibrations"][name]["logical_sensor_name"] in CAMERAS
+        assert all(isinstance(a, int) and 0 <= a < b for a, b in frames)
+        assert [b for _, b in frames] == trajectory["T_rig_world_timestamps_us"]
+    spec = drive.scenario.vehicle
+    assert trajectory["rig_bbox"]["dim"] == [spec.length_m, spec.width_m, spec.height_m]
+    vertices = sum(2 * len(lane.left_xyz) for lane in load_map(RECIPE.map).lanes)
+    assert f"element vertex {vertices}\n".encode() in mesh
+
+
+def test_the_same_drive_gives_the_same_bytes(archive: Path, drive: Rollout, tmp_path: Path) -> None:
+    cameras = rig(CAMERAS, 320, 180, vehicle=drive.scenario.vehicle)
+    other = write_scene(tmp_path / "b.usdz", drive, load_map(RECIPE.map), xodr_of(RECIPE.map), RECIPE, cameras)
+    assert other.read_bytes() == archive.read_bytes()
+
+
+def test_the_tangent_plane_of_a_geo_reference() -> None:
+    text = "<geoReference><![CDATA[+proj=tmerc +lat_0=0 +lon_0=90 +k=1]]></geoReference>"
+    tf = tf_ecef_map(text)
+    assert_allclose(tf[:3, 3], [0.0, 6378137.0, 0.0], atol=1e-6)
+    assert_allclose(tf[:3, :3], [[-1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]], atol=1e-12)
+    pole = tf_ecef_map("<geoReference>+lat_0=90 +lon_0=0</geoReference>")
+    assert_allclose(pole[:3, 3], [0.0, 0.0, 6356752.314245], atol=1e-5)
+    assert_allclose(tf_ecef_map("<OpenDRIVE/>"), np.eye(4))
+
+
+def test_broken_archives_are_refused_with_a_reason(archive: Path, drive: Rollout, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such scene archive"):
+        read_scene(tmp_path / "none.usdz")
+    cut = tmp_path / "cut.usdz"
+    cut.write_bytes(archive.read_bytes()[:2000])
+    with pytest.raises(ValueError, match="damaged"):
+        read_scene(cut)
+    bare = tmp_path / "bare.usdz"
+    with zipfile.ZipFile(bare, "w") as members:
+        members.writestr("metadata.yaml", "{}")
+    with pytest.raises(ValueError, match="not a scene of ours"):
+        read_scene(bare)
+    with pytest.raises(ValueError, match=r"\.usdz"):
+        cameras = rig(CAMERAS, 320, 180)
+        write_scene(tmp_path / "a.zip", drive, load_map(RECIPE.map), "", RECIPE, cameras)
