@@ -15,6 +15,7 @@ from numba import njit
 from cordillera.geometry import arc_length
 from cordillera.types import Float, Int, RoadMap, SignalKind
 from cordillera.world.chance import draw, pick
+from cordillera.world.regions import REGIONS
 
 REACH_M = 40.0  # from the lanes of a light to the start of the last lane that it guards
 
@@ -32,8 +33,9 @@ class LightTimes:
 
     @classmethod
     def of_region(cls, region: str) -> LightTimes:
-        """A country code -> its intervals: Germany shows red-amber for 1 s (RiLSA), Great Britain for 2 s (TSRGD)."""
-        return cls(red_amber_s={"DE": 1.0, "AT": 1.0, "GB": 2.0}.get(region, 0.0))
+        """A country code -> its intervals, with the red-amber that `regions` gives it; Austria shows 1 s as Germany."""
+        rules = REGIONS.get({"AT": "DE"}.get(region, region))
+        return cls(red_amber_s=rules.red_amber_s if rules else 0.0)
 
     @staticmethod
     def amber_s(speed_limit_mps: float) -> float:
