@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +15,13 @@ from cordillera.sensors.render_light import Tables, sky_at
 from cordillera.sensors.render_pixels import Shaded, room_for_rays, shade_rays
 from cordillera.sensors.render_raster import Buffers, Lens
 from cordillera.sensors.render_shade import emission, hash01
-from cordillera.sensors.scene_arrays import Library
+from cordillera.sensors.scene_arrays import Instances, Library
 from cordillera.types import Float, Int
 
 SKY, TERRAIN = 15, 8  # Semantic
-LUT = 4096
-LUT_MAX = 6.0
-FINER = 64
+TONES = 4096
+TONE_MAX = 6.0
+TONE_STEP = math.sqrt(TONE_MAX) / TONES
 
 
 class Picture(NamedTuple):
@@ -33,13 +34,13 @@ class Picture(NamedTuple):
     mirror: NDArray[np.float32]  # (H, W) wet road
 
 
+@cache
 def tone_table(exposure: float) -> NDArray[np.uint8]:
-    """An exposure -> sRGB bytes (2 * 4096) for linear light in steps of 6 / 4096, with a soft shoulder.
+    """An exposure -> sRGB bytes (4096,) for linear light 0..6 in steps of its square root, with a soft shoulder.
 
-    The second half is for dark places, in steps 64 times as fine: what is near black would show in bands otherwise.
+    The square root makes the steps fine in dark places: what is near black would show in bands otherwise.
     """
-    x = (np.arange(LUT) + 0.5) * LUT_MAX / LUT * exposure
-    x = np.concatenate([x, x / FINER])
+    x = ((np.arange(TONES) + 0.5) * TONE_STEP) ** 2 * exposure
     y = x * (1.0 + x / 9.0) / (1.0 + 0.72 * x)  # close to the identity in the shadows, slowly into white
     y = np.clip(y * 1.02, 0.0, 1.0)
     srgb = np.where(y <= 0.0031308, 12.92 * y, 1.055 * y ** (1.0 / 2.4) - 0.055)
@@ -61,22 +62,31 @@ def empty_picture(view: View) -> Picture:
 @inlined
 def differs(own: int, other: int, a: float, b: float) -> bool:
     """What two neighbouring pixels see, and how near -> whether the edge between them should be smoothed."""
-    return own != other or a > 1.2 * b or b > 1.2 * a
+    ratio = np.float32(1.2)
+    return bool((own != other) | (a > ratio * b) | (b > ratio * a))
 
 
 @kernel
 def mark_things(
-    lib: Library, drawn: Drawn, seen: NDArray[np.int32], thing: NDArray[np.int32], instance: NDArray[np.uint16]
-) -> None:
+    drawn: Drawn, seen: NDArray[np.int32], thing: NDArray[np.int32], instance: NDArray[np.uint16]
+) -> None:  # fmt: skip
     """The triangles that pixels see -> their instances, and a number for material and instance together."""
     for y in range(seen.shape[0]):
         for x in range(seen.shape[1]):
             t = seen[y, x]
-            if t < 0:
-                thing[y, x], instance[y, x] = -1, 0
-            else:
-                label = drawn.items.label[drawn.owner[t]]
-                thing[y, x], instance[y, x] = label * 64 + lib.material[drawn.face[t]], label
+            both = drawn.thing[t] if t >= 0 else np.int32(-1)
+            thing[y, x], instance[y, x] = both, max(both, np.int32(0)) >> 6
+
+
+@kernel
+def mark_edges(thing: NDArray[np.int32], inverse: NDArray[np.float32], edge: NDArray[np.uint8]) -> None:
+    """What pixels see and how near -> (2, H, W) whether an edge to be smoothed is right of a pixel, and below it."""
+    height, width = thing.shape
+    for y in range(height - 1):
+        for x in range(width - 1):
+            edge[0, y, x] = differs(thing[y, x], thing[y, x + 1], inverse[y, x], inverse[y, x + 1])
+        for x in range(width - 1):
+            edge[1, y, x] = differs(thing[y, x], thing[y + 1, x], inverse[y, x], inverse[y + 1, x])
 
 
 @inlined
@@ -108,6 +118,8 @@ class Samples(NamedTuple):
     ray: NDArray[np.float32]  # (3, N)
     scratch: Int  # (3, 9)
     thing: NDArray[np.int32]  # (H, W) what each pixel sees
+    edge: NDArray[np.uint8]  # (2, H, W) see `mark_edges`
+    order: NDArray[np.int32]  # (4, N + 1) see `shade_rays`
     shaded: Shaded  # (N,) what the rays bring back
 
 
@@ -121,26 +133,24 @@ def room_for_samples(view: View) -> Samples:
         np.empty((3, n), np.float32),
         np.empty((3, 9), np.int64),
         np.empty((view.height, view.width), np.int32),
+        np.empty((2, view.height, view.width), np.uint8),
+        np.empty((4, n + 1), np.int32),
         room_for_rays(n),
     )
 
 
 @kernel
-def edge_samples(lib: Library, drawn: Drawn, buffers: Buffers, view: View, lens: Lens, out: Samples) -> int:
+def edge_samples(buffers: Buffers, view: View, lens: Lens, out: Samples) -> int:
     """Pixels on edges -> four rays each, tested against what the nine pixels around see; returns how many to shade.
 
     Rays of a pixel that meet one triangle are one sample; what meets the triangle in its middle is shaded already.
     """
-    seen, inverse, ray, thing = buffers.seen, buffers.inverse, lens.ray, out.thing
+    seen, ray, edge = buffers.seen, lens.ray, out.edge
     near, found, place = out.scratch[0], out.scratch[1], out.scratch[2]
     total = 0
     for y in range(1, view.height - 1):
         for x in range(1, view.width - 1):
-            own, a = thing[y, x], inverse[y, x]
-            edge = differs(own, thing[y, x + 1], a, inverse[y, x + 1])
-            edge = edge or differs(own, thing[y + 1, x], a, inverse[y + 1, x])
-            edge = edge or differs(own, thing[y, x - 1], a, inverse[y, x - 1])
-            if not (edge or differs(own, thing[y - 1, x], a, inverse[y - 1, x])):
+            if not (edge[0, y, x - 1] | edge[0, y, x] | edge[1, y - 1, x] | edge[1, y, x]):
                 continue
             count = 0
             for i in range(y - 1, y + 2):
@@ -152,6 +162,8 @@ def edge_samples(lib: Library, drawn: Drawn, buffers: Buffers, view: View, lens:
                     if new:
                         near[count] = t
                         count += 1
+            if count == 1:
+                continue
             kinds = 0
             for s in range(4):
                 du, dv = (0.125, -0.375, 0.375, -0.125)[s], (0.375, 0.125, -0.125, -0.375)[s]
@@ -207,12 +219,13 @@ def shade_all(
     """Shade what every pixel sees, then smooth the edges; `samples` is room that is used again from frame to frame."""
     seen, ray = buffers.seen.reshape(-1), lens.ray.reshape(3, -1)
     flat = Shaded(out.linear.reshape(-1, 3), out.semantic.reshape(-1), out.depth.reshape(-1), out.mirror.reshape(-1))
-    shade_rays(lib, drawn, buffers, view, tables, seen, ray, flat)
-    mark_things(lib, drawn, buffers.seen, samples.thing, out.instance)
-    count = edge_samples(lib, drawn, buffers, view, lens, samples)
+    shade_rays(lib, drawn, buffers, view, tables, seen, ray, samples.order, flat)
+    mark_things(drawn, buffers.seen, samples.thing, out.instance)
+    mark_edges(samples.thing, buffers.inverse, samples.edge)
+    count = edge_samples(buffers, view, lens, samples)
     room = samples.shaded
     extra = Shaded(room.rgb[:count], room.kind[:count], room.depth[:count], room.mirror[:count])
-    shade_rays(lib, drawn, buffers, view, tables, samples.seen[:count], samples.ray, extra)
+    shade_rays(lib, drawn, buffers, view, tables, samples.seen[:count], samples.ray, samples.order, extra)
     blend_samples(samples, extra.rgb, count, flat.rgb)
 
 
@@ -289,39 +302,56 @@ def visible_share(out: Picture, u: float, v: float, distance: float) -> float:
     return clear / count if count else 0.0
 
 
+@inlined
+def glow(
+    lib: Library, spots: Float, n: int, items: Instances, k: int, view: View, tables: Tables, out: Picture
+) -> None:  # fmt: skip
+    """Lamp n of instance k -> its light in the picture."""
+    a, scale, at = items.axes[k], items.scale[k], items.xyz[k]
+    lx, ly, lz = spots[n, 0] * scale[0], spots[n, 1] * scale[1], spots[n, 2] * scale[2]
+    x = at[0] + a[0, 0] * lx + a[0, 1] * ly + a[0, 2] * lz
+    y = at[1] + a[1, 0] * lx + a[1, 1] * ly + a[1, 2] * lz
+    z = at[2] + a[2, 0] * lx + a[2, 1] * ly + a[2, 2] * lz
+    u, v, distance = pixel_of(view, x, y, z)
+    if not (-2.0 < u < view.width + 1.0 and -2.0 < v < view.height + 1.0) or distance < 0.5:
+        return
+    dx, dy = (view.origin[0] - x) / distance, (view.origin[1] - y) / distance
+    facing = 1.0
+    if spots[n, 3] != 0.0 or spots[n, 4] != 0.0:
+        fx, fy = a[0, 0] * spots[n, 3] + a[0, 1] * spots[n, 4], a[1, 0] * spots[n, 3] + a[1, 1] * spots[n, 4]
+        facing = dx * fx + dy * fy
+    if facing < 0.15:
+        return
+    face = int(spots[n, 6])
+    r, g, b = emission(lib.material[face], items.flags[k], items.seed[k], tables.t_s, lib.color[face])
+    if r + g + b <= 0.0:
+        return
+    clear = visible_share(out, u, v, distance) * math.exp(-0.6 * distance * tables.light.fog_per_m)
+    if clear <= 0.0:
+        return
+    size = view.focal * spots[n, 5] * math.sqrt(abs(scale[1] * scale[2])) / distance
+    if size < 1.2:  # what the pixels in between have missed
+        k0 = 0.55 * clear * min(1.0, 0.35 + size) * min(1.0, 1.2 - 0.5 * size)
+        splat(out, u, v, 0.62, k0 * r, k0 * g, k0 * b)
+    haze = tables.light.dark + 0.5 * (1.0 - math.exp(-60.0 * tables.light.fog_per_m))
+    if haze > 0.1:
+        k1 = 0.030 * clear * haze * min(1.0, size + 0.15) * facing / (1.0 + 0.25 * size)
+        splat(out, u, v, max(1.6, size + 0.006 * view.focal), k1 * r, k1 * g, k1 * b)
+
+
 @kernel
-def glows(lib: Library, lamps: Float, view: View, tables: Tables, out: Picture) -> None:
-    """Lamps (N, 10: xyz, facing xy, radius, material, flags, seed, triangle) -> their light, never under a pixel.
+def glows(lib: Library, spots: Float, first: Int, drawn: Drawn, view: View, tables: Tables, out: Picture) -> None:
+    """What is drawn, and lamps (N, 7, see `lamp_spots`) with the first of each prototype (P + 1,) -> their light.
 
     A lamp smaller than a pixel is drawn as a spot of about one pixel, so that far lights stay legible; by night lamps
     have a halo.
     """
-    for n in range(len(lamps)):
-        x, y, z = lamps[n, 0], lamps[n, 1], lamps[n, 2]
-        u, v, distance = pixel_of(view, x, y, z)
-        if not (-2.0 < u < view.width + 1.0 and -2.0 < v < view.height + 1.0) or distance < 0.5:
+    items, count = drawn.items, drawn.filled[2]
+    for k in range(count):
+        if items.flags[k] == 0 or items.proto[k] >= len(first) - 1:
             continue
-        dx, dy = (view.origin[0] - x) / distance, (view.origin[1] - y) / distance
-        facing = dx * lamps[n, 3] + dy * lamps[n, 4]
-        if lamps[n, 3] == 0.0 and lamps[n, 4] == 0.0:
-            facing = 1.0
-        if facing < 0.15:
-            continue
-        face = int(lamps[n, 9])
-        r, g, b = emission(int(lamps[n, 6]), int(lamps[n, 7]), int(lamps[n, 8]), tables.t_s, lib.color[face])
-        if r + g + b <= 0.0:
-            continue
-        clear = visible_share(out, u, v, distance) * math.exp(-0.6 * distance * tables.light.fog_per_m)
-        if clear <= 0.0:
-            continue
-        size = view.focal * lamps[n, 5] / distance
-        if size < 1.2:  # what the pixels in between have missed
-            k = 0.55 * clear * min(1.0, 0.35 + size) * min(1.0, 1.2 - 0.5 * size)
-            splat(out, u, v, 0.62, k * r, k * g, k * b)
-        haze = tables.light.dark + 0.5 * (1.0 - math.exp(-60.0 * tables.light.fog_per_m))
-        if haze > 0.1:
-            k = 0.030 * clear * haze * min(1.0, size + 0.15) * facing / (1.0 + 0.25 * size)
-            splat(out, u, v, max(1.6, size + 0.006 * view.focal), k * r, k * g, k * b)
+        for n in range(first[items.proto[k]], first[items.proto[k] + 1]):
+            glow(lib, spots, n, items, k, view, tables, out)
 
 
 @kernel
@@ -343,10 +373,9 @@ def finish(
                 if 0 <= x < width and y < height:
                     for c in range(3):
                         out.linear[y, x, c] += 0.11 * depth * (1.15 * fog[c] + 0.02 - out.linear[y, x, c] * 0.6)
-    scale = LUT / LUT_MAX
+    scale, top = np.float32(1.0 / TONE_STEP), np.float32(TONES - 1)
     for y in range(height):
         for x in range(width):
             for c in range(3):
-                value = max(out.linear[y, x, c], np.float32(0.0)) * scale
-                fine = int(value * FINER)
-                rgb[y, x, c] = table[LUT + fine] if fine < LUT else table[min(int(value), LUT - 1)]
+                tone = min(scale * np.sqrt(max(out.linear[y, x, c], np.float32(0.0))), top)
+                rgb[y, x, c] = table[np.uint32(tone)]

@@ -38,15 +38,15 @@ def surface_at(surface: Surface, x: float, y: float) -> tuple[float, float, floa
 
 
 @inlined
-def sharpened(value: float, footprint_m: float) -> float:
-    """A blurred class -> the share of the footprint that it covers, as if its edge were straight."""
-    return min(1.0, max(0.0, 0.5 + (value - 0.5) / (EDGE_PER_M * max(footprint_m, 0.05))))
+def sharpened(value: float, slope: float) -> float:
+    """A blurred class, and how steeply it changes a footprint -> the share that it covers, as if straight-edged."""
+    return min(1.0, max(0.0, 0.5 + (value - 0.5) * slope))
 
 
 @inlined
-def grain(noise: NDArray[np.float32], layer: int, x: float, y: float, per_m: float) -> float:
+def grain(noise: NDArray[np.uint8], layer: int, x: float, y: float, per_m: float) -> float:
     """Noise in 0..1 at a place, nearest sample."""
-    return float(noise[layer, math.floor(y * per_m) & 255, math.floor(x * per_m) & 255])
+    return noise[layer, math.floor(y * per_m) & 255, math.floor(x * per_m) & 255] * (1.0 / 255.0)
 
 
 @inlined
@@ -54,8 +54,8 @@ def dashes(s: float, half: float, painted: float, period: float) -> float:
     """The painted share of [s - half, s + half] of a broken line."""
     low, high = (s - half) / period, (s + half) / period
     duty = painted / period
-    a = math.floor(low) * duty + min(low - math.floor(low), duty)
-    b = math.floor(high) * duty + min(high - math.floor(high), duty)
+    p, q = np.floor(low), np.floor(high)
+    a, b = p * duty + min(low - p, duty), q * duty + min(high - q, duty)
     return (b - a) / (high - low)
 
 
@@ -105,7 +105,7 @@ def ground_at(
 ) -> tuple[float, float, float, int, float]:  # fmt: skip
     """A place on the ground and a pixel's footprint -> colour, semantic class, and how smooth it is for reflections."""
     foot = 0.5 * (abs(ux) + abs(uy) + abs(vx) + abs(vy))
-    narrow = min(math.sqrt(ux * ux + uy * uy), math.sqrt(vx * vx + vy * vy))
+    narrow = math.sqrt(min(ux * ux + uy * uy, vx * vx + vy * vy))
     if deck:
         road, paved, bike = 1.0, 1.0, 0.0
     else:
@@ -113,8 +113,8 @@ def ground_at(
     near = 1.0 / (1.0 + 8.0 * narrow)
     fine = 1.0 + near * (grain(tables.noise, 0, x, y, 34.0) - 0.5) * 0.7
     broad = 0.5 * (grain(tables.noise, 1, x, y, 3.1) + grain(tables.noise, 1, y, -x, 0.9)) - 0.5
-    edge = 0.5 * (narrow + min(foot, 1.0))
-    on_road, on_paved = sharpened(road, edge), sharpened(paved, edge)
+    slope = 1.0 / (EDGE_PER_M * max(0.5 * (narrow + min(foot, 1.0)), 0.05))
+    on_road, on_paved = sharpened(road, slope), sharpened(paved, slope)
     tint = grain(tables.noise, 1, y, x, 0.23) - 0.5
     r = (0.105 + 0.09 * tint + 0.05 * broad) * fine
     g = (0.140 + 0.05 * tint + 0.05 * broad) * fine
@@ -129,7 +129,7 @@ def ground_at(
     if on_road > 0.0:
         tar = (0.098 + 0.05 * broad) * fine
         r, g, b = r + on_road * (tar - r), g + on_road * (tar - g), b + on_road * (1.03 * tar - b)
-        on_bike = sharpened(bike, edge)
+        on_bike = sharpened(bike, slope)
         if on_bike > 0.0:
             r, g, b = r + on_bike * (0.16 * fine - r), g + on_bike * (0.060 * fine - g), b + on_bike * (0.05 * fine - b)
     kind = TERRAIN

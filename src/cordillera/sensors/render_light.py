@@ -26,7 +26,7 @@ class Shadow(NamedTuple):
     depth: NDArray[np.float32]  # (S, S), -inf where nothing casts
     axes: Float  # (3, 3) rows u, v and w, the direction to the sun
     center: Float  # (2,) u and v in the middle
-    texel_m: float
+    per_m: float  # texels a metre
     blocks: NDArray[np.uint8]  # (S / 16, S / 16) whether anything casts on these texels: small, so in cache
 
 
@@ -49,7 +49,7 @@ class Tables(NamedTuple):
     surface: Surface
     strokes: Strokes
     stroke_rgb: Float
-    noise: NDArray[np.float32]
+    noise: NDArray[np.uint8]  # (2, 256, 256) grain and clouds
     signs: NDArray[np.float32]
     lamps: Lamps
     fixed: Shadow  # cast by what stands
@@ -78,24 +78,32 @@ def sky_at(sky: NDArray[np.float32], x: float, y: float, z: float) -> tuple[floa
 
 
 @inlined
-def lit_by(shadow: Shadow, x: float, y: float, z: float, bias_m: float) -> float:
-    """A point -> the share of the sun that reaches it past one map's casters, bilinear over four texels."""
-    a = shadow.axes
+def lit_by(shadow: Shadow, su: float, sv: float, w: float) -> float:
+    """A point in the axes of the maps -> the share of the sun that reaches it, bilinear over four texels."""
     size = shadow.depth.shape[0]
-    u = (a[0, 0] * x + a[0, 1] * y + a[0, 2] * z - shadow.center[0]) / shadow.texel_m + 0.5 * size - 0.5
-    v = (a[1, 0] * x + a[1, 1] * y + a[1, 2] * z - shadow.center[1]) / shadow.texel_m + 0.5 * size - 0.5
+    u = (su - shadow.center[0]) * shadow.per_m + 0.5 * size - 0.5
+    v = (sv - shadow.center[1]) * shadow.per_m + 0.5 * size - 0.5
     if not (1.0 <= u < size - 2.0 and 1.0 <= v < size - 2.0):
         return 1.0
     j, i = int(u), int(v)
     if shadow.blocks[i >> 4, j >> 4] == 0:
         return 1.0
-    w = a[2, 0] * x + a[2, 1] * y + a[2, 2] * z + bias_m
     fu, fv = u - j, v - i
     d = shadow.depth
     out = (1.0 - fu) * (1.0 - fv) if d[i, j] < w else 0.0
     out += fu * (1.0 - fv) if d[i, j + 1] < w else 0.0
     out += (1.0 - fu) * fv if d[i + 1, j] < w else 0.0
     return out + (fu * fv if d[i + 1, j + 1] < w else 0.0)
+
+
+@inlined
+def sun_at(tables: Tables, x: float, y: float, z: float, bias_m: float) -> float:
+    """A point -> the share of the sun that reaches it past all casters; both maps look along the same axes."""
+    a = tables.fixed.axes
+    u = a[0, 0] * x + a[0, 1] * y + a[0, 2] * z
+    v = a[1, 0] * x + a[1, 1] * y + a[1, 2] * z
+    w = a[2, 0] * x + a[2, 1] * y + a[2, 2] * z + bias_m
+    return lit_by(tables.fixed, u, v, w) * lit_by(tables.moving, u, v, w)
 
 
 @inlined
@@ -150,8 +158,7 @@ def light_at(
     facing = max(0.0, nx * s[0] + ny * s[1] + nz * s[2])
     reach = 1.0
     if light.dark < 1.0 and (facing > 0.0 or nz > 0.7):
-        px, py, pz = x + 0.12 * nx, y + 0.12 * ny, z + 0.12 * nz
-        reach = lit_by(tables.fixed, px, py, pz, bias_m) * lit_by(tables.moving, px, py, pz, bias_m)
+        reach = sun_at(tables, x + 0.12 * nx, y + 0.12 * ny, z + 0.12 * nz, bias_m)
     up = 0.5 + 0.5 * nz
     hidden = 0.62 + 0.38 * reach  # what hides the sun also hides a part of the sky
     direct = facing * reach
@@ -192,8 +199,8 @@ def cast(lib: Library, inst: Instances, shadow: Shadow, reach_m: float, around: 
                 w += axis[c, 2] * inst.scale[i, 2] * lib.vert[v, 2] + inst.xyz[i, c]
                 for r in range(3):
                     flat[v - v0, r] += a[r, c] * w
-            flat[v - v0, 0] = (flat[v - v0, 0] - shadow.center[0]) / shadow.texel_m + 0.5 * size - 0.5
-            flat[v - v0, 1] = (flat[v - v0, 1] - shadow.center[1]) / shadow.texel_m + 0.5 * size - 0.5
+            flat[v - v0, 0] = (flat[v - v0, 0] - shadow.center[0]) * shadow.per_m + 0.5 * size - 0.5
+            flat[v - v0, 1] = (flat[v - v0, 1] - shadow.center[1]) * shadow.per_m + 0.5 * size - 0.5
         for t in range(lib.tri_range[p, level, 0], lib.tri_range[p, level, 1]):
             cast_triangle(flat, lib.tri[t, 0] - v0, lib.tri[t, 1] - v0, lib.tri[t, 2] - v0, shadow.depth, shadow.blocks)
 
@@ -229,4 +236,4 @@ def shadow_map(sun_dir: Float, xyz: Float, size: int, texel_m: float) -> Shadow:
     axes = np.stack([u, np.cross(w, u), w])
     center = np.round(axes[:2] @ xyz / texel_m) * texel_m
     blocks = np.zeros((-(-size // 16), -(-size // 16)), np.uint8)
-    return Shadow(np.full((size, size), -np.inf, np.float32), axes, center, texel_m, blocks)
+    return Shadow(np.full((size, size), -np.inf, np.float32), axes, center, 1.0 / texel_m, blocks)

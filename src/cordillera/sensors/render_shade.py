@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
+
+import numpy as np
 
 from cordillera.sensors.classes import (
     BEACON,
@@ -13,7 +16,6 @@ from cordillera.sensors.classes import (
     CLOTH_1,
     CLOTH_2,
     DECK,
-    FACADE,
     FOLIAGE,
     GLASS,
     HEADLAMP,
@@ -45,6 +47,7 @@ from cordillera.sensors.render_raster import Buffers
 from cordillera.sensors.scene_arrays import Library
 from cordillera.types import Float
 
+Triple = tuple[float, float, float]
 RIDER, SIGN_PX = int(Semantic.RIDER), 64
 
 
@@ -97,13 +100,12 @@ def sign_color(tables: Tables, tile: int, y: float, z: float, px: float) -> tupl
 
 
 @inlined
-def pulse(x: float, half: float, start: float, stop: float) -> float:
-    """The share of [x - half, x + half] that lies in [k + start, k + stop] for whole k."""
+def pulse(x: float, half: float, per_span: float, start: float, stop: float) -> float:
+    """The share of [x - half, x + half] that lies in [k + start, k + stop] for whole k; per_span is 0.5 / half."""
     low, high = x - half - start, x + half - start
     duty = stop - start
-    a = math.floor(low) * duty + min(low - math.floor(low), duty)
-    b = math.floor(high) * duty + min(high - math.floor(high), duty)
-    return (b - a) / (high - low)
+    p, q = np.floor(low), np.floor(high)
+    return (q * duty + min(high - q, duty) - p * duty - min(low - p, duty)) * per_span
 
 
 @inlined
@@ -114,26 +116,62 @@ def hash01(a: int, b: int, c: int) -> float:
     return ((h ^ (h >> 16)) & 0xFFFF) / 65535.0
 
 
+class Wall(NamedTuple):
+    """One side of one house, whose normal is the same everywhere on it."""
+
+    k: int  # row of the items
+    n: Triple  # normal
+    across: Triple  # along the wall
+    up: Triple
+    at: tuple[float, float]  # of the house's foot along both
+    per_bay: float  # bays a metre
+    per_floor: float
+    window: tuple[float, float, float, float]  # left, right, sill and top in a bay and floor
+    shop: bool  # the ground floor has a shop
+
+
+@inlined
+def wall_of(lib: Library, drawn: Drawn, t: int) -> Wall:
+    """A drawn triangle of a facade -> the wall that it is part of."""
+    face, k, items = drawn.face[t], drawn.owner[t], drawn.items
+    v, a, scale, at, seed = lib.tri[face, 0], items.axes[k], items.scale[k], items.xyz[k], items.seed[k]
+    px, py, pz = lib.normal[v, 0] / scale[0], lib.normal[v, 1] / scale[1], lib.normal[v, 2] / scale[2]
+    norm = 1.0 / max(math.sqrt(px * px + py * py + pz * pz), 1e-12)
+    px, py, pz = px * norm, py * norm, pz * norm
+    n = (
+        a[0, 0] * px + a[0, 1] * py + a[0, 2] * pz,
+        a[1, 0] * px + a[1, 1] * py + a[1, 2] * pz,
+        a[2, 0] * px + a[2, 1] * py + a[2, 2] * pz,
+    )
+    c = 0 if abs(py) > abs(px) else 1
+    across, up = (a[0, c], a[1, c], a[2, c]), (a[0, 2], a[1, 2], a[2, 2])
+    foot = (
+        across[0] * at[0] + across[1] * at[1] + across[2] * at[2],
+        up[0] * at[0] + up[1] * at[1] + up[2] * at[2],
+    )
+    bay_m, floor_m = 2.3 + 2.2 * hash01(seed, 2, 0), 3.0 + 0.5 * hash01(seed, 1, 0)
+    wide, sill = 0.38 + 0.38 * hash01(seed, 3, 0), 0.26 + 0.10 * hash01(seed, 4, 0)
+    window = (0.5 - 0.5 * wide, 0.5 + 0.5 * wide, sill, 0.86)
+    return Wall(k, n, across, up, foot, 1.0 / bay_m, 1.0 / floor_m, window, hash01(seed, 5, 0) < 0.5)
+
+
 @inlined
 def facade(
-    tables: Tables, seed: int, across: float, up: float, foot: float, wall: Float, trim: Float
+    tables: Tables, wall: Wall, seed: int, across: float, up: float, foot: float, paint: Float, trim: Float
 ) -> tuple[float, float, float, float, float]:  # fmt: skip
     """A place on a house wall (m), footprint (m) -> colour of the wall, share of glass, and light from within."""
-    floor_m = 3.0 + 0.5 * hash01(seed, 1, 0)
-    bay_m = 2.3 + 2.2 * hash01(seed, 2, 0)
-    wide, sill = 0.38 + 0.38 * hash01(seed, 3, 0), 0.26 + 0.10 * hash01(seed, 4, 0)
-    u, v = across / bay_m + 0.5, up / floor_m
-    half_u, half_v = 0.5 * foot / bay_m + 1e-4, 0.5 * foot / floor_m + 1e-4
-    shop = v < 1.0 and hash01(seed, 5, 0) < 0.5
-    a, b = 0.5 - 0.5 * wide, 0.5 + 0.5 * wide
-    top = 0.86
+    u, v = across * wall.per_bay + 0.5, up * wall.per_floor
+    half_u, half_v = 0.5 * foot * wall.per_bay + 1e-4, 0.5 * foot * wall.per_floor + 1e-4
+    per_u, per_v = 0.5 / half_u, 0.5 / half_v
+    shop = v < 1.0 and wall.shop
+    a, b, sill, top = wall.window
     if shop:
         a, b, sill, top = 0.06, 0.94, 0.10, 0.80
-    glass = pulse(u, half_u, a, b) * pulse(v, half_v, sill, top)
-    frame = pulse(u, half_u, a - 0.045, b + 0.045) * pulse(v, half_v, sill - 0.05, top + 0.03) - glass
-    band = 1.0 - 0.20 * pulse(v, half_v, 0.0, 0.06)
-    dirt = 0.90 + 0.25 * (grain(tables.noise, 1, across, up, 2.0) - 0.5) + 0.10 * min(1.0, up / 5.0)
-    r, g, b2 = wall[0] * band * dirt, wall[1] * band * dirt, wall[2] * band * dirt
+    glass = pulse(u, half_u, per_u, a, b) * pulse(v, half_v, per_v, sill, top)
+    frame = pulse(u, half_u, per_u, a - 0.045, b + 0.045) * pulse(v, half_v, per_v, sill - 0.05, top + 0.03) - glass
+    band = 1.0 - 0.20 * pulse(v, half_v, per_v, 0.0, 0.06)
+    dirt = 0.90 + 0.25 * (grain(tables.noise, 1, across, up, 2.0) - 0.5) + 0.10 * min(1.0, up * 0.2)
+    r, g, b2 = paint[0] * band * dirt, paint[1] * band * dirt, paint[2] * band * dirt
     frame = max(0.0, frame)
     r, g, b2 = r + frame * (trim[0] - r), g + frame * (trim[1] - g), b2 + frame * (trim[2] - b2)
     lit = 0.0
@@ -153,7 +191,7 @@ def mirrored_sky(
     cosine = -(wx * nx + wy * ny + wz * nz)
     rx, ry, rz = wx + 2.0 * cosine * nx, wy + 2.0 * cosine * ny, wz + 2.0 * cosine * nz
     weak = 1.0 - max(0.0, cosine)
-    fresnel = 0.04 + 0.96 * weak**5
+    fresnel = 0.04 + 0.96 * (weak * weak) * (weak * weak) * weak
     r, g, b = sky_at(tables.light.sky, rx, ry, rz)
     if rz < 0.05:  # below the horizon lies the ground
         k = min(1.0, (0.05 - rz) * 6.0)
@@ -182,13 +220,10 @@ def textured(
     wa: float,
     wb: float,
     wc: float,
-    px: float,
-    py: float,
     x: float,
     y: float,
     z: float,
     foot: float,
-    cosine: float,
     distance: float,
 ) -> tuple[float, float, float, float, float]:
     """A place on a thing -> colour, strength of its mirror, and light that it gives back or lets out."""
@@ -217,19 +252,12 @@ def textured(
         leaf = 1.0 + fine * 1.1 * (grain(tables.noise, 0, x + 0.7 * z, y + 0.7 * z, 11.0) - 0.5)
         leaf *= 0.62 + 0.76 * grain(tables.noise, 1, x + z, y - z, 14.0)
         r, g, b = r * tint[0] * leaf, g * tint[1] * leaf, b * tint[2] * leaf
-    elif material in (SIGN, FACADE):
+    elif material == SIGN:
         ly = wa * lib.vert[i, 1] + wb * lib.vert[j, 1] + wc * lib.vert[m, 1]
         lz = wa * lib.vert[i, 2] + wb * lib.vert[j, 2] + wc * lib.vert[m, 2]
-        if material == SIGN:
-            r, g, b = sign_color(tables, items.seed[k], ly, lz, scale[2] / foot)
-            # the ego's lamps come straight back from a sign's face
-            glow = (0.12 + 0.60 * light.dark) * max(0.0, 1.0 - distance / 120.0) if light.lamps else 0.0
-        else:
-            lx = wa * lib.vert[i, 0] + wb * lib.vert[j, 0] + wc * lib.vert[m, 0]
-            across = lx * scale[0] if abs(py) > abs(px) else ly * scale[1]
-            r, g, b, glass, glow = facade(tables, items.seed[k], across, lz * scale[2], foot / cosine, tint, other)
-            r, g, b = r + glass * (0.02 - r), g + glass * (0.025 - g), b + glass * (0.03 - b)
-            shine = 1.3 * glass
+        r, g, b = sign_color(tables, items.seed[k], ly, lz, scale[2] / foot)
+        # the ego's lamps come straight back from a sign's face
+        glow = (0.12 + 0.60 * light.dark) * max(0.0, 1.0 - distance / 120.0) if light.lamps else 0.0
     return r, g, b, shine, glow
 
 
@@ -247,18 +275,79 @@ def hit(
     return distance, wx, wy, wz, x, y, z
 
 
+class Slab(NamedTuple):
+    """A triangle of the ground as its pixels need it."""
+
+    plane: Triple  # in the camera's frame: r . plane is the inverse distance
+    length: float  # of the plane
+    n: Triple  # normal in the world
+    ku: float  # how far the image's axes must go along the ray to lie in the triangle, a metre of distance
+    kv: float
+    deck: bool
+
+
+@inlined
+def slab_of(buffers: Buffers, view: View, t: int, material: int) -> Slab:
+    """A drawn triangle of the ground -> what all its pixels have in common."""
+    p, axes = buffers.plane[t], view.axes
+    length = math.sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2])
+    per = -1.0 / length
+    n = (
+        (axes[0, 0] * p[0] + axes[1, 0] * p[1] + axes[2, 0] * p[2]) * per,
+        (axes[0, 1] * p[0] + axes[1, 1] * p[1] + axes[2, 1] * p[2]) * per,
+        (axes[0, 2] * p[0] + axes[1, 2] * p[1] + axes[2, 2] * p[2]) * per,
+    )
+    return Slab((p[0], p[1], p[2]), length, n, p[0] * per, p[1] * per, material == DECK)
+
+
 @inlined
 def shade_ground(
-    lib: Library, drawn: Drawn, buffers: Buffers, view: View, tables: Tables, t: int, rx: float, ry: float, rz: float
+    view: View, tables: Tables, slab: Slab, rx: float, ry: float, rz: float
 ) -> tuple[float, float, float, int, float, float]:  # fmt: skip
     """A triangle of the ground and a ray -> linear RGB, class, distance, wet ground that mirrors (0..1)."""
-    distance, wx, wy, wz, x, y, z = hit(buffers, view, t, rx, ry, rz)
-    deck = lib.material[drawn.face[t]] == DECK
-    r, g, b, kind, mirror, nx, ny, nz = on_ground(
-        tables, view, buffers.plane[t], distance, wx, wy, wz, x, y, z, deck
-    )  # fmt: skip
-    lr, lg, lb = light_at(tables, x, y, z, nx, ny, nz, 0.02)
+    axes, p, n = view.axes, slab.plane, slab.n
+    distance = 1.0 / max(p[0] * rx + p[1] * ry + p[2] * rz, 1e-6)
+    wx = axes[0, 0] * rx + axes[1, 0] * ry + axes[2, 0] * rz
+    wy = axes[0, 1] * rx + axes[1, 1] * ry + axes[2, 1] * rz
+    wz = axes[0, 2] * rx + axes[1, 2] * ry + axes[2, 2] * rz
+    x, y, z = view.origin[0] + distance * wx, view.origin[1] + distance * wy, view.origin[2] + distance * wz
+    # the footprint's sides: the image's axes, moved along the ray until they lie in the plane. The cosine between ray
+    # and normal is the inverse distance over the plane's length.
+    per_cosine = min(distance * slab.length, 1e4)
+    step, ku, kv = distance / view.focal, slab.ku * per_cosine, slab.kv * per_cosine
+    ux, uy = step * (axes[0, 0] + ku * wx), step * (axes[0, 1] + ku * wy)
+    vx, vy = step * (axes[1, 0] + kv * wx), step * (axes[1, 1] + kv * wy)
+    r, g, b, kind, road = ground_at(tables, x, y, z, ux, uy, vx, vy, slab.deck)
+    wet, mirror = tables.light.wet, 0.0
+    if wet > 0.0:
+        r, g, b = r * (1.0 - 0.45 * wet), g * (1.0 - 0.45 * wet), b * (1.0 - 0.45 * wet)
+        puddle = grain(tables.noise, 1, x, y, 1.7)
+        mirror = wet * (0.35 + 0.65 * road) * min(1.0, max(0.15, 2.2 * (puddle - 0.30)))
+        weak = 1.0 - 1.0 / per_cosine  # asphalt breaks the film of water: less than a smooth surface
+        mirror *= 0.03 + 0.60 * (weak * weak) * (weak * weak)
+    lr, lg, lb = light_at(tables, x, y, z, n[0], n[1], n[2], 0.02)
     return r * lr, g * lg, b * lb, kind, distance, mirror
+
+
+@inlined
+def shade_facade(
+    drawn: Drawn, buffers: Buffers, view: View, tables: Tables, wall: Wall, t: int, rx: float, ry: float, rz: float
+) -> tuple[float, float, float, int, float]:  # fmt: skip
+    """A triangle of a facade and a ray -> linear RGB, class, distance."""
+    items, k, n = drawn.items, wall.k, wall.n
+    distance, wx, wy, wz, x, y, z = hit(buffers, view, t, rx, ry, rz)
+    across = wall.across[0] * x + wall.across[1] * y + wall.across[2] * z - wall.at[0]
+    up = wall.up[0] * x + wall.up[1] * y + wall.up[2] * z - wall.at[1]
+    foot = distance / (view.focal * max(0.2, abs(wx * n[0] + wy * n[1] + wz * n[2])))
+    r, g, b, glass, glow = facade(tables, wall, items.seed[k], across, up, foot, items.tint[k, 0], items.tint[k, 1])
+    r, g, b = r + glass * (0.02 - r), g + glass * (0.025 - g), b + glass * (0.03 - b)
+    lr, lg, lb = light_at(tables, x, y, z, n[0], n[1], n[2], 0.25)
+    r, g, b = r * lr + 0.34 * glow, g * lg + 0.25 * glow, b * lb + 0.13 * glow
+    if glass > 0.0:
+        mr, mg, mb, fresnel = mirrored_sky(tables, wx, wy, wz, n[0], n[1], n[2])
+        weight = min(1.0, 1.3 * glass * fresnel)
+        r, g, b = r + weight * (mr - r), g + weight * (mg - g), b + weight * (mb - b)
+    return r, g, b, int(items.semantic[k]), distance
 
 
 @inlined
@@ -285,56 +374,14 @@ def shade_thing(
     nx = turn[0, 0] * px + turn[0, 1] * py + turn[0, 2] * pz
     ny = turn[1, 0] * px + turn[1, 1] * py + turn[1, 2] * pz
     nz = turn[2, 0] * px + turn[2, 1] * py + turn[2, 2] * pz
-    cosine = max(0.2, abs(wx * nx + wy * ny + wz * nz))
     r, g, b, shine, glow = textured(
-        lib, drawn, tables, face, k, wa, wb, wc, px, py, x, y, z, distance / view.focal, cosine, distance
+        lib, drawn, tables, face, k, wa, wb, wc, x, y, z, distance / view.focal, distance
     )  # fmt: skip
     kind = RIDER if material == RIDER_CLOTH else kind
     lr, lg, lb = light_at(tables, x, y, z, nx, ny, nz, 0.25)
-    if material == FACADE:
-        r, g, b = r * lr + 0.34 * glow, g * lg + 0.25 * glow, b * lb + 0.13 * glow
-    else:
-        r, g, b = r * (lr + glow), g * (lg + glow), b * (lb + glow)
+    r, g, b = r * (lr + glow), g * (lg + glow), b * (lb + glow)
     if shine > 0.0:
         mr, mg, mb, fresnel = mirrored_sky(tables, wx, wy, wz, nx, ny, nz)
         weight = min(1.0, shine * fresnel)
         r, g, b = r + weight * (mr - r), g + weight * (mg - g), b + weight * (mb - b)
     return r, g, b, kind, distance
-
-
-@inlined
-def on_ground(
-    tables: Tables,
-    view: View,
-    plane: Float,
-    distance: float,
-    wx: float,
-    wy: float,
-    wz: float,
-    x: float,
-    y: float,
-    z: float,
-    deck: bool,
-) -> tuple[float, float, float, int, float, float, float, float]:
-    """A hit on the ground -> colour, class, how much it mirrors when wet, and the normal."""
-    axes = view.axes
-    norm = math.sqrt(plane[0] * plane[0] + plane[1] * plane[1] + plane[2] * plane[2])
-    nx = -(axes[0, 0] * plane[0] + axes[1, 0] * plane[1] + axes[2, 0] * plane[2]) / norm
-    ny = -(axes[0, 1] * plane[0] + axes[1, 1] * plane[1] + axes[2, 1] * plane[2]) / norm
-    nz = -(axes[0, 2] * plane[0] + axes[1, 2] * plane[1] + axes[2, 2] * plane[2]) / norm
-    cosine = max(-(nx * wx + ny * wy + nz * wz), 1e-4)
-    step = distance / view.focal
-    # the footprint's sides: the image's axes, moved along the ray until they lie in the plane
-    ku = (nx * axes[0, 0] + ny * axes[0, 1] + nz * axes[0, 2]) / cosine
-    kv = (nx * axes[1, 0] + ny * axes[1, 1] + nz * axes[1, 2]) / cosine
-    ux, uy = step * (axes[0, 0] + ku * wx), step * (axes[0, 1] + ku * wy)
-    vx, vy = step * (axes[1, 0] + kv * wx), step * (axes[1, 1] + kv * wy)
-    r, g, b, kind, road = ground_at(tables, x, y, z, ux, uy, vx, vy, deck)
-    wet = tables.light.wet
-    mirror = 0.0
-    if wet > 0.0:
-        r, g, b = r * (1.0 - 0.45 * wet), g * (1.0 - 0.45 * wet), b * (1.0 - 0.45 * wet)
-        puddle = grain(tables.noise, 1, x, y, 1.7)
-        mirror = wet * (0.35 + 0.65 * road) * min(1.0, max(0.15, 2.2 * (puddle - 0.30)))
-        mirror *= 0.03 + 0.60 * (1.0 - cosine) ** 4  # asphalt breaks the film of water: less than a smooth surface
-    return r, g, b, kind, mirror, nx, ny, nz
