@@ -1,0 +1,50 @@
+"""Records <-> an ASL file: each a big-endian uint32 length and that many bytes, a serialised `logging.LogEntry`."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+HEAD = struct.Struct(">I")
+MAX_RECORD_BYTES = 64 * 1024 * 1024
+
+
+def write_records(path: Path, records: Iterable[bytes]) -> int:
+    """Serialised entries -> the file at `path`, under a temporary name first; how many were written."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    count = 0
+    with part.open("wb") as file:
+        for record in records:
+            if len(record) > MAX_RECORD_BYTES:
+                raise ValueError(f"{path}: record {count} has {len(record)} bytes; at most {MAX_RECORD_BYTES} are read")
+            file.write(HEAD.pack(len(record)))
+            file.write(record)
+            count += 1
+    part.replace(path)
+    return count
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """An ASL file -> its serialised entries in order; ValueError where it is cut short or is none.
+
+    A rollout that was stopped leaves its last record cut short; all those before it are given first.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such ASL file")
+    with path.open("rb") as file:
+        count = 0
+        while head := file.read(HEAD.size):
+            if len(head) < HEAD.size:
+                raise ValueError(f"{path}: cut short within the length of record {count}; the records before are whole")
+            (length,) = HEAD.unpack(head)
+            if length > MAX_RECORD_BYTES:
+                raise ValueError(f"{path}: record {count} claims {length} bytes; this is no ASL file, or it is damaged")
+            record = file.read(length)
+            if len(record) < length:
+                raise ValueError(f"{path}: record {count} is cut short; the {count} records before it are whole")
+            yield record
+            count += 1
