@@ -182,7 +182,7 @@ def _track(
     It sets out on the trigger, or when the ego is 4.5 s away.
     """
     place = street(d, 260.0, (30.0, 50.0), real=0.0)
-    stage = stage_at(d, place, duration_s=45.0)
+    stage = stage_at(d, place, duration_s=60.0)
     at = place.at_m + d.uniform("track_m", 80.0, 120.0)
     side = d.choice("comes from", (-1.0, 1.0))
     reach = comes_s * speed_mps + 5.0
