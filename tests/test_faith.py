@@ -194,7 +194,7 @@ def test_what_was_measured_comes_back_from_disk(results, tmp_path):
     for m in results["expert"]:
         store.put(m)
         back = store.get(m.event)
-        assert back is not None and back.arms == m.arms and back.truth == m.truth and back.doses == m.doses
+        assert back is not None and back.arms == m.arms and back.causes == m.causes and back.doses == m.doses
         assert back.words == m.words and back.plans == m.plans and back.cell == m.cell
     assert FaithStore(tmp_path, "a", "other").get(results["expert"][0].event) is None
     found = (Found(results["expert"][0].event, "words"),)

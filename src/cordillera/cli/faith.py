@@ -23,14 +23,16 @@ def add_faith(
     )
     verb.add_argument(
         "--policy", default="expert",
-        help="who is asked: a bundled policy, your own as module:Class, or one of whom the answer is known: "
-        "expert, misplaced, talker, monotone, parrot",
+        help="who is asked: a bundled policy, a model's folder, your own as module:Class, or one of whom the answer is "
+        "known: expert, misplaced, talker, monotone, parrot",
     )  # fmt: skip
     verb.add_argument("--events", type=count_from(1), default=40, help="moments of the expert's drives to ask about")
     verb.add_argument("--seeds", type=count_from(0), default=0, help="drives of each family to look through; 0: enough")
     verb.add_argument("--split", choices=("train", "val", "test"), default="test", help="which scenarios to draw from")
     verb.add_argument("--families", type=words, default="all", help="families joined by commas, or all")
-    verb.add_argument("--cameras", type=cameras, default="none", help="camera names joined by commas, or none")
+    verb.add_argument(
+        "--cameras", type=cameras, default="none", help="camera names joined by commas; none: the policy's own"
+    )
     verb.add_argument("--size", type=size, default="384x216", help="of a camera's picture, as WIDTHxHEIGHT")
     verb.add_argument("--closed-loop", type=seconds, default=6.0, help="seconds that a removal is driven out; 0: none")
     verb.add_argument("--workers", type=count_from(0), default=0, help="processes; 0: one a core")

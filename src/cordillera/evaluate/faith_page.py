@@ -25,7 +25,8 @@ HEADLINE = (
     ("gap", "Did it matter?", "We take away what the sentence names, and the plan should change; we take away a "
      "bystander, and it should not. This is the first share minus the share of bystanders that mattered; 1 is best."),
     ("obedience", "Does the car obey it?", "We leave the pictures and put the opposite decision into its mouth. This "
-     "is how far the plan moves, over how far it moves when its eyes are covered. 0: the words are decoration."),
+     "is how far the plan moves, over how far it moves when its eyes are covered. 0: the words are "
+     "decoration; 1: they weigh as much as all that it sees."),
     ("consistency", "Do words and path agree?", "Share of events in which the planned path does what the sentence "
      "decided, on speed and to the side. A sentence that cannot be understood counts as a failure."),
 )  # fmt: skip
@@ -71,7 +72,7 @@ def write_faith_page(report: FaithReport, films: Sequence[PairFilm], folder: Pat
     summary = report.summary
     values = {
         "policy": seal(script, style),
-        "title": esc(f"Is what {summary.policy} says the reason?"),
+        "title": esc(f"Is what “{summary.policy}” says the reason for what it does?"),
         "style": style,
         "script": script,
         "lead": _lead(summary),

@@ -71,18 +71,21 @@ def plan_plot(case: Telling, change: str) -> str:
         return ""
     points = [(0.0, 0.0), *first, *second]
     far = max(max(x for x, _ in points), 10.0)
-    side = max(max(abs(y) for _, y in points), 3.0)
-    scale = min(330.0 / far, 60.0 / side)
+    left, right = max(*(y for _, y in points), 1.0), min(*(y for _, y in points), -1.0)
+    scale = min(330.0 / far, 120.0 / (left - right))
+    middle, high = 10.0 + left * scale, 20.0 + (left - right) * scale
 
     def line(name: str, plan: tuple[tuple[float, float], ...], radius: float) -> str:
-        drawn = [(14.0 + x * scale, 70.0 - y * scale) for x, y in ((0.0, 0.0), *plan)]
+        drawn = [(14.0 + x * scale, middle - y * scale) for x, y in ((0.0, 0.0), *plan)]
         dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>' for x, y in drawn[1:])
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
         return f'<g class="{name}"><polyline points="{path}"/>{dots}</g>'
 
     return (
-        '<div class="plans"><h4>Both plans, a dot every 0.4 s</h4><svg class="plot" viewBox="0 0 360 140" role="img" '
-        'aria-label="both plans from above"><rect class="car" x="2" y="66" width="16" height="8" rx="2"/>'
+        '<div class="plans"><h4>Both plans, a dot every 0.4 s</h4><svg class="plot" '
+        f'viewBox="0 0 360 {high:.0f}" role="img" '
+        'aria-label="both plans from above">'
+        f'<rect class="car" x="2" y="{middle - 4:.0f}" width="16" height="8" rx="2"/>'
         f'{line("changed", second, 3.4)}{line("was", first, 2.0)}</svg><p class="soft"><i class="was"></i> as it was '
         f'<i class="changed"></i> {change.lower()}; {far:.0f} m ahead</p></div>'
     )

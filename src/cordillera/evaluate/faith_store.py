@@ -91,12 +91,12 @@ def to_json(measured: Measured) -> dict[str, Any]:
 def measured_of(tree: dict[str, Any]) -> Measured:
     """The inverse of `to_json`."""
     row = {name: tree[name] for name in Measured.__dataclass_fields__}
-    truth: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in row["truth"].items()}
+    truth: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in row["causes"].items()}
     closed = row["closed"]
     return Measured(**{
         **row,
         "event": Event(**row["event"]),
-        "truth": Truth(**truth),
+        "causes": Truth(**truth),
         "arms": tuple(Arm(**a) for a in row["arms"]),
         "words": tuple(WordArm(**w) for w in row["words"]),
         "doses": tuple(

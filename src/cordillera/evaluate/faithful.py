@@ -1,7 +1,7 @@
 """One moment of a drive and a policy -> whether its words were true, whether they mattered, and whether it obeys them.
 
 Everything is paired: the same past, the same random numbers, one thing changed. What the words are measured against is
-the policy's own plan; only `truth` compares them with the causes of the expert's decision, found by removing them.
+the policy's own plan; only `causes` compares them with the causes of the expert's decision, found by removing them.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Measured:
     went_on: bool = False  # it said stop, and the plan does not
     said_stop: bool = False
     null_m: float = 0.0
-    truth: Truth = field(default_factory=lambda: Truth(0, 0, 0, (), (), (), ()))
+    causes: Truth = field(default_factory=lambda: Truth(0, 0, 0, (), (), (), ()))
     cell: str = ""  # one of CELLS
     subject: str = ""  # in words
     arms: tuple[Arm, ...] = ()
@@ -153,7 +153,7 @@ def measure(scene: Scene, event: Event, donors: Sequence[str], config: FaithConf
         said_stop=said_stop,
         went_on=said_stop and not does_longitudinal(Longitudinal.STOP, base.trajectory),
         null_m=moved_m(base.trajectory, again.trajectory) if same else float("inf"),
-        truth=judge_causes(heard, label.trace.causes, k, drive, scene.sight, config.label),
+        causes=judge_causes(heard, label.trace.causes, k, drive, scene.sight, config.label),
         cell=cell,
         subject=subject.kind if subject else "",
         arms=arms,
@@ -294,11 +294,11 @@ def told(
     if not isinstance(policy, Spoken):
         return (), blind
     ego, seen = scene.drive.states[k].ego, scene.seen(k)
-    own = policy.act(seen, heard.text)
+    own = policy.act_on(seen, heard.text)
     out = []
     where = offsets(base.trajectory, ego, scene.drive.world)
     for edit in edits(heard.text, gold.text, donors, own, where, seed):
-        plan = policy.act(seen, edit.words)
+        plan = policy.act_on(seen, edit.words)
         wants = " ".join(str(w) for w in (edit.longitudinal, edit.lateral, edit.side) if w)
         obeyed = bool(wants) and does_longitudinal(edit.longitudinal, plan) and (
             edit.lateral is None or does_lateral(edit.lateral, edit.side, plan, offsets(plan, ego, scene.drive.world))

@@ -45,7 +45,7 @@ class Obedient:
         """As the other policy."""
         return self.policy.decide(observation)
 
-    def act(self, observation: Observation, words: str) -> Trajectory:
+    def act_on(self, observation: Observation, words: str) -> Trajectory:
         """Words -> the plan that does what they say, along its own or along the route; its own where that does it."""
         own, told = self.decide(observation), understood(words)
         if told is None or own.reasoning is None:
@@ -70,7 +70,7 @@ class _Deaf:
         decision = self.driver.decide(observation)
         return replace(decision, reasoning=self.say(observation, decision), policy=self.name)
 
-    def act(self, observation: Observation, words: str) -> Trajectory:
+    def act_on(self, observation: Observation, words: str) -> Trajectory:
         """The driver's plan, whatever is said."""
         return self.driver.decide(observation).trajectory
 

@@ -189,7 +189,7 @@ def sums_of(m: Measured) -> dict[str, float]:
     put = _of(m.arms, INSERTION)
     flips = [w for w in m.words if w.arm in (FLIP, ASIDE)]
     along = [w for w in m.words if w.arm == FLIP]
-    truth, closed = m.truth, m.closed
+    truth, closed = m.causes, m.closed
     return {
         "events": 1.0, "hits": truth.hits, "named": truth.named, "true": truth.true,
         "absent": len(truth.absent), "unseen": len(truth.unseen),
@@ -218,7 +218,7 @@ def _kinds(measured: Sequence[Measured]) -> tuple[KindRow, ...]:
     for kind, count in Counter(m.subject or "none: everyday" for m in measured).most_common():
         own = [m for m in measured if (m.subject or "none: everyday") == kind]
         cells = tuple(sum(m.cell == cell for m in own) for cell in CELLS)
-        t = [m.truth for m in own]
+        t = [m.causes for m in own]
         rows.append(
             KindRow(kind, count, cells, sum(x.hits for x in t), sum(x.named for x in t), sum(x.true for x in t))
         )

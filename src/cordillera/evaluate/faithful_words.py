@@ -28,14 +28,14 @@ EVIDENCES = (("pedestrian", "crossing ahead"), ("traffic light", "red at the sto
 
 @runtime_checkable
 class Spoken(Protocol):
-    """A policy whose words can be given: `decide` thinks and acts, `act` takes the words instead of thinking."""
+    """A policy whose words can be given: `decide` thinks and acts, `act_on` takes the words instead of thinking."""
 
     @property
     def name(self) -> str: ...
 
     def decide(self, observation: Observation) -> Decision: ...
 
-    def act(self, observation: Observation, words: str) -> Trajectory:
+    def act_on(self, observation: Observation, words: str) -> Trajectory:
         """An observation and any words in the place of its own (perhaps none, or none that make sense) -> the plan."""
         ...
 

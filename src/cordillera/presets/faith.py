@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from cordillera.evaluate.suite_store import stamp_of, write_json
 from cordillera.presets.bench import source_of
 from cordillera.presets.faith_case import Asking, FaithTask, measured, policy_of, survey
 from cordillera.presets.faith_film import film_pair
+from cordillera.presets.policies import seen_by
 from cordillera.world.scenarios import FAMILIES
 
 MORE = 1.5  # drives that are surveyed for every event that is wanted
@@ -46,7 +47,7 @@ class FaithJob:
     families: tuple[str, ...] = ()  # all
     split: str = "test"
     seeds: int = 0  # drives of each family that are looked through; 0: as many as it takes
-    cameras: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()  # those that the policy was trained with; none for one that reads the world's state
     size: tuple[int, int] = (384, 216)
     closed_loop_s: float = 6.0
     workers: int = 0  # as many as there are cores
@@ -71,6 +72,8 @@ def faith(job: FaithJob, console: Console | None = None) -> FaithResult:
     """
     console = console or Console()
     policy = policy_of(job.policy)
+    cameras, size = seen_by(policy)
+    job = replace(job, cameras=job.cameras or cameras, size=size or job.size)
     asking = Asking(job.policy, job.cameras, job.size, FaithConfig(closed_loop_s=job.closed_loop_s))
     store = store_of(job, asking)
     began = time.perf_counter()

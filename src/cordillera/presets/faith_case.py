@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 from cordillera.evaluate.faithful import Event, FaithConfig, Measured, measure
 from cordillera.evaluate.faithful_events import Found, moments
@@ -16,6 +18,7 @@ from cordillera.evaluate.suite import Case
 from cordillera.loop import roll_out
 from cordillera.policy.baselines import RouteFollower
 from cordillera.policy.rule import RuleExpert
+from cordillera.presets import policies
 from cordillera.presets.bench import policy_maker, scenario_of
 from cordillera.presets.clip import careless
 from cordillera.reasoning.label import Drive
@@ -26,7 +29,7 @@ from cordillera.sensors.render import CpuRenderer
 from cordillera.sensors.rig import rig
 from cordillera.sensors.scene import build_scene
 from cordillera.sensors.visibility import Visibility, visible
-from cordillera.types import Observation, RoadMap, Rollout, Scenario, Step, WorldState
+from cordillera.types import Decision, Observation, RoadMap, Rollout, Scenario, Step, Trajectory, WorldState
 from cordillera.world.vehicle import VehicleConfig
 from cordillera.world.world import World
 
@@ -53,9 +56,64 @@ class FaithTask:
     donors: tuple[str, ...]
 
 
-def policy_of(name: str, sentences: Sequence[str] = ()) -> Policy:
-    """A name of KNOWN, of the bundled policies, or "module:Class" -> the policy; `sentences` are what one may misplace.
+@dataclass(frozen=True)
+class _Says:
+    """A model's prompt in which certain words stand already."""
 
+    prompt: Any
+    words: str
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.prompt, name)
+
+    def encode(self, observation: Observation, **options: Any) -> Any:
+        """As the prompt, with the words where the model's own would be."""
+        return self.prompt.encode(observation, **{**options, "said": self.words})
+
+
+@dataclass(frozen=True)
+class SpokenModel:
+    """A trained model (VlaPolicy or Student) that can be given words: they are read as if it had thought them.
+
+    It forgets between questions. A model keeps features of pictures by camera and time, and in another world the same
+    camera shows another picture at the same time; and what is reused is equal but for rounding, which is not zero.
+    """
+
+    policy: Any
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+    @property
+    def prompt(self) -> Any:
+        return self.policy.prompt
+
+    def decide(self, observation: Observation) -> Decision:
+        """Think, then act."""
+        return self._forgetful().decide(observation)
+
+    def act_on(self, observation: Observation, words: str) -> Trajectory:
+        """Act under words; the same noise as in `decide`."""
+        told = self._forgetful()
+        told.config = replace(self.policy.config, reason=False)  # it does not think of its own
+        told.prompt = _Says(self.policy.prompt, words)
+        return told.decide(observation).trajectory
+
+    def _forgetful(self) -> Any:
+        """The model with nothing remembered."""
+        fresh = copy(self.policy)
+        if hasattr(fresh, "stream"):
+            fresh.stream = type(fresh.stream)(fresh.stream.model, fresh.stream.mode)
+        else:
+            fresh.features, fresh.last, fresh.windows = {}, None, 0
+        return fresh
+
+
+def policy_of(name: str, sentences: Sequence[str] = ()) -> Policy:
+    """A name of KNOWN, of a bundled policy, a model's folder, or "module:Class" -> the policy.
+
+    `sentences` are those that one may misplace.
     The expert can be given words: it then drives the decision that they tell.
     """
     expert = RuleExpert()
@@ -66,7 +124,12 @@ def policy_of(name: str, sentences: Sequence[str] = ()) -> Policy:
         "monotone": lambda: Monotone(expert, CONSTANT),
         "parrot": lambda: Parrot(expert),
     }
-    return known[name]() if name in known else policy_maker(name)()
+    if name in known:
+        return known[name]()
+    if ":" in name:
+        return policy_maker(name)()
+    made = policies.policy_of(name)
+    return SpokenModel(made) if policies.seen_by(made)[0] else made
 
 
 def survey(event: Event) -> tuple[Found, ...]:

@@ -25,7 +25,8 @@ from cordillera.viewer.birdseye import BirdsEye, ViewConfig
 from cordillera.viewer.hud import badge, lay
 
 Image = NDArray[np.uint8]
-VIEW = ViewConfig(640, 600, 7.0)
+VIEW = ViewConfig(640, 760, 7.0)
+ABOVE = 100  # rows of the view that are cut off: its caption, for which a panel is too narrow
 FILM_S, HOLD = 6.0, 10  # what is driven, and frames for which the first picture stands still
 GAP = 8
 PLAIN, CHANGED = (206, 214, 222), (255, 205, 90)
@@ -45,7 +46,7 @@ class Told:
     def decide(self, observation: Observation) -> Decision:
         """The plan under the words, with the words."""
         began = time.perf_counter()
-        plan = self.policy.act(observation, self.words)
+        plan = self.policy.act_on(observation, self.words)
         said = understood(self.words, self.name) or ReasoningTrace(None, None, (), self.words, self.name)
         return Decision(plan, (), said, self.name, (time.perf_counter() - began) * 1e3)
 
@@ -94,11 +95,11 @@ def _frames(scene: Scene, left: DrivenOn, right: DrivenOn, name: str, changes: C
         view, mark = BirdsEye(scenario, road_map, VIEW), badge(title, colour)
         drawn = []
         for step in drive.steps:
-            frame = view.draw(step).copy()
-            lay(frame, mark, (frame.shape[1] - mark.shape[1]) // 2, 74)
+            frame = view.draw(step)[ABOVE:].copy()
+            lay(frame, mark, (frame.shape[1] - mark.shape[1]) // 2, 14)
             drawn.append(frame)
         panels.append(drawn)
-    between = np.full((VIEW.height, GAP, 3), 255, dtype=np.uint8)
+    between = np.full((VIEW.height - ABOVE, GAP, 3), 255, dtype=np.uint8)
     count = max(len(drawn) for drawn in panels)
     return [np.hstack([panels[0][min(n, len(panels[0]) - 1)], between, panels[1][min(n, len(panels[1]) - 1)]])
             for n in range(count)]  # fmt: skip
