@@ -233,8 +233,8 @@ def main() -> None:
     )  # fmt: skip
     if arguments.small:
         recipe = replace(
-            recipe, clips=2, held_clips=1, preset="tiny", steps=6, batch=4, workers=1, group=1, device="cpu", threads=1, loaders=1,
-            families=("maps:town01", "cut_in"), cameras=BOTH[:1], frames=2,
+            recipe, clips=2, held_clips=1, preset="tiny", steps=6, batch=4, workers=1, group=1, device="cpu",
+            threads=1, loaders=1, families=("maps:town01", "cut_in"), cameras=BOTH[:1], frames=2,
         )  # fmt: skip
     console, began = Console(), time.perf_counter()
     for stage in STAGES if arguments.stage == "all" else (arguments.stage,):

@@ -241,6 +241,7 @@ def test_held_out_rows_know_constant_velocity(cfg, rows, tmp_path):
     assert found["coast_ade"] < 0.05 < found["val_ade"]  # clip 0 goes straight on
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_model(cfg, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -269,7 +270,7 @@ def test_two_processes_share_one_model(cfg, tmp_path):
         for rank in range(2)
     ]  # fmt: skip
     for process in processes:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors
     alone = trainer(cfg, open_stores([tmp_path / "rows"], cfg), tmp_path / "run", steps=1, warmup=1, batch=4)
     alone.config = replace(SftConfig(steps=1, batch=4, warmup=1))
