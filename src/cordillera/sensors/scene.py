@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +74,7 @@ def is_rural(road_map: RoadMap) -> bool:
     return (paved == 0 and (len(road_map.crossings) + lights) * 700.0 < length) or "rural" in road_map.name
 
 
+@functools.cache  # made once a process, and only read
 def street_prototypes() -> dict[str, Prototype]:
     """Nothing -> what stands beside roads, by name; signs are "sign:0", "sign:1", ... by place in the atlas."""
     out = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -152,6 +153,7 @@ BEACON_KINDS = {
 }
 
 
+@functools.cache  # made once a process, and only read
 def agent_prototypes() -> dict[str, Prototype]:
     """Nothing -> the meshes of all kinds of agents, by name."""
     return {
