@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from cordillera.cli import main
 from cordillera.geometry import transform_of
 from cordillera.presets.world import recorded, xodr_of
 from cordillera.sensors.rig import rig
@@ -114,3 +115,14 @@ def test_broken_archives_are_refused_with_a_reason(archive: Path, drive: Rollout
     with pytest.raises(ValueError, match=r"\.usdz"):
         cameras = rig(CAMERAS, 320, 180)
         write_scene(tmp_path / "a.zip", drive, load_map(RECIPE.map), "", RECIPE, cameras)
+
+
+def test_the_verb_writes_an_archive_and_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "a.usdz"
+    words = ["export-scene", "--map", "built:four_way", "--duration", "2", "--seed", "5"]
+    assert main([*words, "--output", str(output)]) == 0
+    assert read_scene(output).recipe == SceneRecipe("built:four_way", 5, 2.0)
+    assert main([*words, "--output", str(tmp_path / "a.zip")]) == 2
+    assert "ends in .usdz" in capsys.readouterr().err
+    assert main([*words, "--cameras", "none", "--output", str(output)]) == 2
+    assert "at least one camera" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import fromstring
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from cordillera.geometry import resample
 from cordillera.types import RoadMap
@@ -30,7 +30,7 @@ def matched(before: RoadMap, after: RoadMap) -> list[int]:
     def key(lane) -> np.ndarray:
         return resample(lane.center_xyz[:, :2], 1e9)[[0, -1]].ravel().tolist() + _middle(lane.center_xyz)
 
-    tree = cKDTree(np.array([key(lane) for lane in after.lanes]))
+    tree = KDTree(np.array([key(lane) for lane in after.lanes]))
     return [int(tree.query(np.array(key(lane)))[1]) for lane in before.lanes]
 
 
@@ -63,7 +63,7 @@ def test_links_are_the_same_where_lanes_meet(pair: tuple[RoadMap, RoadMap]) -> N
 
 def test_center_lines_stay_where_they_were(pair: tuple[RoadMap, RoadMap]) -> None:
     before, after = pair
-    tree = cKDTree(np.concatenate([resample(lane.center_xyz, 0.1) for lane in after.lanes]))
+    tree = KDTree(np.concatenate([resample(lane.center_xyz, 0.1) for lane in after.lanes]))
     away = np.concatenate([tree.query(lane.center_xyz)[0] for lane in before.lanes])
     assert np.percentile(away, 99) < 0.1  # half of which is the spacing of the points compared with
     assert away.max() < 0.5
@@ -79,7 +79,7 @@ def test_lanes_of_a_built_road_keep_width_neighbours_and_height() -> None:
             assert (other.change_left, other.change_right) == (lane.change_left, lane.change_right)
             assert (other.oncoming >= 0) == (lane.oncoming >= 0)
             for line, twin in ((lane.left_xyz, other.left_xyz), (lane.right_xyz, other.right_xyz)):
-                away = cKDTree(resample(twin, 0.05)).query(line)[0]
+                away = KDTree(resample(twin, 0.05)).query(line)[0]
                 assert away.max() < 0.25
 
 
@@ -116,3 +116,18 @@ def test_the_text_is_plain_opendrive() -> None:
         assert length == pytest.approx(float(road.get("length", "nan")), abs=1e-6)
         for link in road.findall("link/*"):
             assert link.get("elementId") in (junctions if link.get("elementType") == "junction" else roads)
+
+
+@pytest.mark.parametrize("name", ["built:four_way", "built:merge"])
+def test_another_reader_finds_the_same_lanes_and_drives_on(name: str) -> None:
+    carla = pytest.importorskip("carla")
+    road_map = load_map(name)
+    found = carla.Map(name, write_opendrive(road_map)).generate_waypoints(1.0)
+    theirs = np.array([(p.transform.location.x, -p.transform.location.y) for p in found])
+    driven = [lane for lane in road_map.lanes if lane.kind == "driving"]
+    ours = np.concatenate([resample(lane.center_xyz[:, :2], 0.1) for lane in driven])
+    assert KDTree(ours).query(theirs)[0].max() < 0.1
+    assert KDTree(theirs).query(ours)[0].max() < 1.1  # they are a metre apart
+    if name == "built:four_way":  # libcarla knows no direct junctions, which tie the lanes of the merge
+        ends = sum(1 for lane in driven if not lane.successors)
+        assert sum(not p.next(1.5) for p in found) <= 2 * ends

@@ -215,9 +215,11 @@ def _junctions(links: WrittenLinks, root: Element) -> None:
         for k, connection in enumerate(links.connections.get(junction, ())):
             where = {
                 "incomingRoad": str(connection.incoming),
-                "linkedRoad" if kind == "direct" else "connectingRoad": str(connection.road),
+                "connectingRoad": str(connection.road),
                 "contactPoint": "end" if connection.contact else "start",
             }
+            if kind == "direct":  # beside the other, which readers of earlier versions look for
+                where["linkedRoad"] = str(connection.road)
             child = SubElement(element, "connection", {**where, "id": str(k)})
             for a, b in connection.lanes:
                 SubElement(child, "laneLink", {"from": str(a), "to": str(b)})
