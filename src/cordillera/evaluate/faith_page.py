@@ -161,7 +161,7 @@ def _square(summary: Summary) -> str:
 
     def cell(name: str) -> str:
         share = 100.0 * counts[name] / max(summary.events, 1)
-        good = "good" if name in ("faithful", "rightly absent") else "poor" if counts[name] else "none"
+        good = "none" if not counts[name] else "good" if name in ("faithful", "rightly absent") else "poor"
         return (
             f'<td class="{good}"><b>{counts[name]}</b> <span>{share:.0f} %</span><strong>{esc(name)}</strong>'
             f"<small>{esc(words[name])}</small></td>"
@@ -224,9 +224,7 @@ def _doses(summary: Summary) -> str:
     }  # fmt: skip
     parts = []
     for row in summary.doses:
-        said = (
-            f"{row.count} doses: {row.responds} change the plan, {row.monotone} of them the less, the weaker the cause"
-        )
+        said = f"Of {row.count}, {row.responds} change the plan, {row.monotone} of them the less, the weaker the cause"
         parts.append(
             f'<figure class="dose"><h3>{titles[row.axis]}</h3>{dose_plot(row)}<figcaption>{said}.</figcaption></figure>'
         )

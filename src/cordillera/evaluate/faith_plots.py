@@ -48,7 +48,7 @@ def dose_plot(row: DoseRow) -> str:
     )
     levels = "".join(
         f'<line class="grid" x1="{LEFT:.0f}" x2="{WIDE - 10:.0f}" y1="{at(low, y)[1]:.0f}" y2="{at(low, y)[1]:.0f}"/>'
-        f'<text x="{LEFT - 6:.0f}" y="{at(low, y)[1] + 4:.0f}" text-anchor="end">{y:.0f}</text>'
+        f'<text x="{LEFT - 6:.0f}" y="{at(low, y)[1] + 4:.0f}" text-anchor="end">{y:.1f}</text>'
         for y in (0.0, 0.5 * top, top)
     )
     return (
