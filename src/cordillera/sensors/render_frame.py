@@ -90,23 +90,47 @@ def mark_edges(thing: NDArray[np.int32], inverse: NDArray[np.float32], edge: NDA
 
 
 @inlined
-def candidate(
-    near: NDArray[np.int64], count: int, buffers: Buffers, rx: float, ry: float, rz: float, other: int
-) -> int:
-    """Triangles seen around a pixel -> the nearest on this ray; where none is met, sky if seen around, else `other`."""
-    best, who, sky = 0.0, other, False
-    for c in range(count):
-        t = near[c]
-        if t < 0:
-            sky = True
-            continue
-        e, p = buffers.edge[t], buffers.plane[t]
-        depth = p[0] * rx + p[1] * ry + p[2] * rz
-        if depth > best and e[0, 0] * rx + e[0, 1] * ry + e[0, 2] * rz >= 0.0:
-            inside = e[1, 0] * rx + e[1, 1] * ry + e[1, 2] * rz >= 0.0
-            if inside and e[2, 0] * rx + e[2, 1] * ry + e[2, 2] * rz >= 0.0:
-                best, who = depth, t
-    return -1 if best == 0.0 and sky else who
+def probe(edge: Float, plane: Float, t: int, four: Float) -> None:
+    """A triangle -> what is nearest on four rays; `four` (5, 4): x, y and z of the rays, inverse distance, triangle."""
+    ax, ay, az, bx, by, bz = edge[0, 0], edge[0, 1], edge[0, 2], edge[1, 0], edge[1, 1], edge[1, 2]
+    cx, cy, cz, px, py, pz = edge[2, 0], edge[2, 1], edge[2, 2], plane[0], plane[1], plane[2]
+    who = float(t)
+    for s in range(4):
+        u, v, w = four[0, s], four[1, s], four[2, s]
+        depth = px * u + py * v + pz * w
+        inside = (
+            (ax * u + ay * v + az * w >= 0.0)
+            & (bx * u + by * v + bz * w >= 0.0)
+            & (cx * u + cy * v + cz * w >= 0.0)
+            & (depth > four[3, s])
+        )
+        four[3, s] = depth if inside else four[3, s]
+        four[4, s] = who if inside else four[4, s]
+
+
+@inlined
+def around(seen: NDArray[np.int32], y: int, x: int, near: NDArray[np.int64]) -> int:
+    """What the nine pixels around a place see -> `near`, each once, that of the place first; returns how many."""
+    near[0], count = seen[y, x], 1
+    for i in range(y - 1, y + 2):
+        for j in range(x - 1, x + 2):
+            t, c = seen[i, j], 0
+            while c < count and near[c] != t:
+                c += 1
+            if c == count:
+                near[count] = t
+                count += 1
+    return count
+
+
+@inlined
+def spread(ray: NDArray[np.float32], y: int, x: int, four: Float) -> None:
+    """A pixel -> its four rays, turned to a side in the pixel as the table's neighbours say."""
+    for k in range(3):
+        r = float(ray[k, y, x])
+        du, dv = 0.5 * (ray[k, y, x + 1] - ray[k, y, x - 1]), 0.5 * (ray[k, y + 1, x] - ray[k, y - 1, x])
+        four[k, 0], four[k, 1] = r + 0.125 * du + 0.375 * dv, r - 0.375 * du + 0.125 * dv
+        four[k, 2], four[k, 3] = r + 0.375 * du - 0.125 * dv, r - 0.125 * du - 0.375 * dv
 
 
 class Samples(NamedTuple):
@@ -116,7 +140,8 @@ class Samples(NamedTuple):
     share: NDArray[np.float32]  # (N,) of the pixel
     seen: NDArray[np.int32]  # (N,)
     ray: NDArray[np.float32]  # (3, N)
-    scratch: Int  # (3, 9)
+    scratch: Int  # (3, 10)
+    four: Float  # (5, 4) see `probe`
     thing: NDArray[np.int32]  # (H, W) what each pixel sees
     edge: NDArray[np.uint8]  # (2, H, W) see `mark_edges`
     order: NDArray[np.int32]  # (4, N + 1) see `shade_rays`
@@ -131,7 +156,8 @@ def room_for_samples(view: View) -> Samples:
         np.empty(n, np.float32),
         np.empty(n, np.int32),
         np.empty((3, n), np.float32),
-        np.empty((3, 9), np.int64),
+        np.empty((3, 10), np.int64),
+        np.empty((5, 4)),
         np.empty((view.height, view.width), np.int32),
         np.empty((2, view.height, view.width), np.uint8),
         np.empty((4, n + 1), np.int32),
@@ -146,38 +172,28 @@ def edge_samples(buffers: Buffers, view: View, lens: Lens, out: Samples) -> int:
     Rays of a pixel that meet one triangle are one sample; what meets the triangle in its middle is shaded already.
     """
     seen, ray, edge = buffers.seen, lens.ray, out.edge
-    near, found, place = out.scratch[0], out.scratch[1], out.scratch[2]
+    near, found, place, four = out.scratch[0], out.scratch[1], out.scratch[2], out.four
     total = 0
     for y in range(1, view.height - 1):
         for x in range(1, view.width - 1):
             if not (edge[0, y, x - 1] | edge[0, y, x] | edge[1, y - 1, x] | edge[1, y, x]):
                 continue
-            count = 0
-            for i in range(y - 1, y + 2):
-                for j in range(x - 1, x + 2):
-                    t = seen[i, j]
-                    new = True
-                    for c in range(count):
-                        new = new and near[c] != t
-                    if new:
-                        near[count] = t
-                        count += 1
+            count = around(seen, y, x, near)
             if count == 1:
                 continue
+            spread(ray, y, x, four)
+            own, sky = near[0], False
+            for s in range(4):
+                four[3, s], four[4, s] = 0.0, float(own)
+            for c in range(count):
+                if near[c] < 0:
+                    sky = True
+                else:
+                    probe(buffers.edge[near[c]], buffers.plane[near[c]], near[c], four)
             kinds = 0
             for s in range(4):
-                du, dv = (0.125, -0.375, 0.375, -0.125)[s], (0.375, 0.125, -0.125, -0.375)[s]
-                rx = ray[0, y, x] + 0.5 * (
-                    du * (ray[0, y, x + 1] - ray[0, y, x - 1]) + dv * (ray[0, y + 1, x] - ray[0, y - 1, x])
-                )
-                ry = ray[1, y, x] + 0.5 * (
-                    du * (ray[1, y, x + 1] - ray[1, y, x - 1]) + dv * (ray[1, y + 1, x] - ray[1, y - 1, x])
-                )
-                rz = ray[2, y, x] + 0.5 * (
-                    du * (ray[2, y, x + 1] - ray[2, y, x - 1]) + dv * (ray[2, y + 1, x] - ray[2, y - 1, x])
-                )
-                t = candidate(near, count, buffers, rx, ry, rz, seen[y, x])
-                if t == seen[y, x]:
+                t = -1 if sky and four[3, s] == 0.0 else int(four[4, s])
+                if t == own:
                     continue
                 again = -1
                 for c in range(kinds):
@@ -188,7 +204,7 @@ def edge_samples(buffers: Buffers, view: View, lens: Lens, out: Samples) -> int:
                 found[kinds], place[kinds] = t, total
                 kinds += 1
                 out.pixel[total], out.share[total], out.seen[total] = y * view.width + x, 0.25, t
-                out.ray[0, total], out.ray[1, total], out.ray[2, total] = rx, ry, rz
+                out.ray[0, total], out.ray[1, total], out.ray[2, total] = four[0, s], four[1, s], four[2, s]
                 total += 1
     return total
 

@@ -96,8 +96,10 @@ def pixel_radius(view: View, theta: float) -> float:
 
 
 @inlined
-def level_of(lib: Library, inst: Instances, i: int, view: View, max_range_m: float) -> int:
-    """The level of detail in which a view shows an instance, -1 if it does not."""
+def level_of(
+    lib: Library, inst: Instances, i: int, view: View, cone: tuple[float, float], max_range_m: float
+) -> int:  # fmt: skip
+    """The level of detail in which a view shows an instance, -1 if it does not; cone: cosine and sine of its angle."""
     p = inst.proto[i]
     scale = inst.scale[i]
     lx, ly, lz = lib.center[p, 0] * scale[0], lib.center[p, 1] * scale[1], lib.center[p, 2] * scale[2]
@@ -106,16 +108,17 @@ def level_of(lib: Library, inst: Instances, i: int, view: View, max_range_m: flo
     dy = inst.xyz[i, 1] + a[1, 0] * lx + a[1, 1] * ly + a[1, 2] * lz - view.origin[1]
     dz = inst.xyz[i, 2] + a[2, 0] * lx + a[2, 1] * ly + a[2, 2] * lz - view.origin[2]
     radius = lib.radius[p] * max(scale[0], scale[1], scale[2])
-    distance = math.sqrt(dx * dx + dy * dy + dz * dz)
-    if distance - radius > max_range_m:
+    d2, r2 = dx * dx + dy * dy + dz * dz, radius * radius
+    if d2 > (max_range_m + radius) ** 2:
         return -1
     size = math.inf
-    if distance > radius:
+    if d2 > r2:
+        # outside the cone of the image: its angle plus the sphere's is less than that of the middle, all by cosines
         forward = view.axes[2, 0] * dx + view.axes[2, 1] * dy + view.axes[2, 2] * dz
-        angle = math.acos(min(1.0, max(-1.0, forward / distance)))
-        if angle - math.asin(radius / distance) > view.theta_edge:
+        cosine, sine = cone
+        if forward < cosine * math.sqrt(d2 - r2) - sine * radius and (cosine > 0.0 or r2 < d2 * sine * sine):
             return -1
-        size = view.focal * radius / distance
+        size = view.focal * radius / math.sqrt(d2)
     for k in range(lib.lods[p]):
         if size >= lib.switch_px[p, k]:
             return k
@@ -174,8 +177,9 @@ def gather(lib: Library, inst: Instances, view: View, max_range_m: float, out: D
     """Append to `out` all instances that the view can see; sets out.filled[3] where there is no room."""
     moved = np.empty((3, 3))
     base = np.empty(3)
+    cone = (math.cos(view.theta_edge), math.sin(view.theta_edge))
     for i in range(len(inst.proto)):
-        level = level_of(lib, inst, i, view, max_range_m)
+        level = level_of(lib, inst, i, view, cone, max_range_m)
         if level < 0:
             continue
         p = inst.proto[i]

@@ -114,20 +114,19 @@ def fill(
     px, py, pz = np.float32(plane[0]), np.float32(plane[1]), np.float32(plane[2])
     zero = np.float32(0.0)
     k = np.int32(t)
-    for y in range(y0, y1):
-        rx, ry, rz = ray[0, y], ray[1, y], ray[2, y]
-        best, who = inverse[y], seen[y]
-        for x in range(x0, x1):
-            u, v, w = rx[x], ry[x], rz[x]
+    # unsigned, so that no index can count from the end: only then is the loop made into vector instructions
+    for y in range(np.uint64(y0), np.uint64(y1)):
+        for x in range(np.uint64(x0), np.uint64(x1)):
+            u, v, w = ray[0, y, x], ray[1, y, x], ray[2, y, x]
             depth = px * u + py * v + pz * w
             inside = (
                 (ax * u + ay * v + az * w >= zero)
                 & (bx * u + by * v + bz * w >= zero)
                 & (cx * u + cy * v + cz * w >= zero)
-                & (depth > best[x])
+                & (depth > inverse[y, x])
             )
-            best[x] = depth if inside else best[x]
-            who[x] = k if inside else who[x]
+            inverse[y, x] = depth if inside else inverse[y, x]
+            seen[y, x] = k if inside else seen[y, x]
 
 
 @inlined
