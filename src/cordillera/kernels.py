@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from numba import njit
+import numba
 from numba.core.registry import CPUDispatcher
 
+njit: Any = numba.njit  # its stubs know fewer options than it has
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -25,13 +26,12 @@ class Inner(CPUDispatcher):
 
 def compiled(function: _F, **options: Any) -> _F:
     """A function and numba's options -> the same, compiled, to be called from Python and from kernels."""
-    out: Any = njit(cache=True, no_cfunc_wrapper=True, **options)(function)
-    return out
+    return njit(cache=True, no_cfunc_wrapper=True, **options)(function)
 
 
 def inside(function: _F, **options: Any) -> _F:
     """A function and numba's options -> the same, compiled, to be called from kernels alone."""
-    out: Any = njit(cache=True, no_cfunc_wrapper=True, no_cpython_wrapper=True, **options)(function)
+    out = njit(cache=True, no_cfunc_wrapper=True, no_cpython_wrapper=True, **options)(function)
     out.__class__ = Inner
     return out
 
@@ -45,8 +45,7 @@ def typed(signature: str) -> Callable[[_F], _F]:
     """A signature -> `kernel` for that one alone; without it numba compiles anew for every constant in a call."""
 
     def decorate(function: _F) -> _F:
-        out: Any = njit(signature, cache=True, no_cfunc_wrapper=True)(function)
-        return out
+        return njit(signature, cache=True, no_cfunc_wrapper=True)(function)
 
     return decorate
 
