@@ -230,6 +230,6 @@ def _focal(lens: sensorsim_pb2.OpenCVPinholeCameraParam | sensorsim_pb2.OpenCVFi
 
 
 def _widest(camera: Camera) -> float:
-    """An f-theta camera -> the angle of its farthest corner."""
-    side = max(camera.cx, camera.width - 1 - camera.cx), max(camera.cy, camera.height - 1 - camera.cy)
+    """An f-theta camera -> the angle a pixel beyond its farthest corner."""
+    side = max(camera.cx, camera.width - camera.cx) + 1.0, max(camera.cy, camera.height - camera.cy) + 1.0
     return float(np.clip(polynomial.polyval(math.hypot(*side), np.asarray(camera.bw_poly)), 0.0, math.pi))
