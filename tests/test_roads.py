@@ -16,7 +16,8 @@ from cordillera.types import Lane, LaneKind, RoadMap, Signal, SignalKind, StopLi
 from cordillera.world.build import build_road
 from cordillera.world.maps import load_map
 from cordillera.world.roads import LanePosition, Roads, compile_map
-from cordillera.world.roads_kernels import _segment_cost, find_lane, lane_project_near
+from cordillera.world.roads_areas import is_box_drivable, is_box_drivable_near, is_side_drivable
+from cordillera.world.roads_kernels import _segment_cost, find_lane, lane_point, lane_project_near, segment_at
 from cordillera.world.roads_net import DRIVABLE
 
 BUILT = ("built:curve,radius=30", "built:four_way,lanes=2", "built:roundabout,side=left", "built:merge", "built:rural")
@@ -487,3 +488,22 @@ def test_compiling_is_done_once_a_map():
     road_map = build_road("straight")
     assert compile_map(road_map).net is compile_map(road_map).net
     assert compile_map(build_road("straight")).net is not compile_map(road_map).net
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    name=NAMES, u=UNIT, along=UNIT, aside=st.floats(-6.0, 6.0), turn=st.floats(-3.2, 3.2), length=st.floats(0.5, 15.0)
+)
+def test_a_box_is_drivable_alike_with_and_without_a_segment_near_and_where_both_sides_are(
+    name, u, along, aside, turn, length
+):
+    roads = MAPS[name]
+    lane = any_lane(roads, u)
+    s = along * roads.net.lanes[lane]["length"]
+    x, y, _, yaw = lane_point(roads.net, lane, s)
+    box = (x - aside * math.sin(yaw), y + aside * math.cos(yaw), yaw + turn, length, 2.0)
+    segment, _ = segment_at(roads.net, lane, s)
+    drivable = is_box_drivable(roads.net, *box)
+    assert is_box_drivable_near(roads.net, *box, lane, segment) == drivable
+    sides = [is_side_drivable(roads.net, *box, side) for side in (1.0, -1.0)]
+    assert all(sides) or not drivable

@@ -137,7 +137,7 @@ def test_hits_are_those_of_the_separating_axes():
         movers["yaw"] = random.uniform(-3.1, 3.1, 30)
         movers["half"], movers["half_w"] = random.uniform(0.5, 4.0, 30), random.uniform(0.3, 1.2, 30)
         movers["valid"] = random.uniform(0.0, 1.0, 30) < 0.8
-        boxes = np.zeros((4, 30))
+        boxes = np.zeros((6, 30))
         wanted, flagged = 0, np.zeros(30)
         for i in range(30):
             for j in range(i):

@@ -26,7 +26,7 @@ LEVEL_FREE_M, LEVEL_WEIGHT = 1.0, 3.0
 
 
 @inner
-def _segment_at(net: Net, lane: int, s: float) -> tuple[int, float]:
+def segment_at(net: Net, lane: int, s: float) -> tuple[int, float]:
     """Lane, arc length -> index of the segment that holds it, and the fraction of it (0..1)."""
     low, high = net.pt_ptr[lane], net.pt_ptr[lane + 1] - 1
     while high - low > 1:
@@ -54,7 +54,7 @@ def _direction(points: Table, i: int, t: float) -> tuple[float, float]:
 @kernel
 def lane_offset_point(net: Net, lane: int, s: float, lateral: float) -> tuple[float, float, float, float]:
     """Lane, arc length (clamped), offset to the left in m -> x, y, z, yaw; the inverse of `lane_project`."""
-    i, t = _segment_at(net, lane, s)
+    i, t = segment_at(net, lane, s)
     tx, ty = _direction(net.points, i, t)
     x = net.points[i].x + t * (net.points[i + 1].x - net.points[i].x) - lateral * ty
     y = net.points[i].y + t * (net.points[i + 1].y - net.points[i].y) + lateral * tx
@@ -71,7 +71,7 @@ def lane_point(net: Net, lane: int, s: float) -> tuple[float, float, float, floa
 @kernel
 def lane_width(net: Net, lane: int, s: float) -> tuple[float, float]:
     """Lane, arc length (clamped) -> metres from the centre line to the left and to the right border."""
-    i, t = _segment_at(net, lane, s)
+    i, t = segment_at(net, lane, s)
     left = (1.0 - t) * net.points[i].half_left + t * net.points[i + 1].half_left
     return left, (1.0 - t) * net.points[i].half_right + t * net.points[i + 1].half_right
 
@@ -83,9 +83,9 @@ def lane_curvature(net: Net, lane: int, s: float) -> float:
     s0, s1 = max(0.0, s - CURVATURE_REACH_M), min(net.lanes[lane].length, s + CURVATURE_REACH_M)
     if s1 - s0 < 1e-6:
         return 0.0
-    i, t = _segment_at(net, lane, s0)
+    i, t = segment_at(net, lane, s0)
     ax, ay = _direction(net.points, i, t)
-    j, u = _segment_at(net, lane, s1)
+    j, u = segment_at(net, lane, s1)
     bx, by = _direction(net.points, j, u)
     return math.atan2(ax * by - ay * bx, ax * bx + ay * by) / (s1 - s0)
 
@@ -164,7 +164,7 @@ def lane_project(net: Net, lane: int, x: float, y: float) -> tuple[float, float]
 @kernel
 def lane_project_near(net: Net, lane: int, x: float, y: float, s_hint: float) -> tuple[float, float]:
     """As `lane_project`, but searched from `s_hint` downhill: for what moves little between two calls."""
-    i, _ = _segment_at(net, lane, s_hint)
+    i, _ = segment_at(net, lane, s_hint)
     return _project_on(net.points, net.pt_ptr[lane], net.pt_ptr[lane + 1] - 2, i, x, y)
 
 

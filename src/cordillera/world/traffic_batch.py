@@ -18,8 +18,8 @@ from cordillera.types import Agents, EgoState, Float, Int, Scenario
 from cordillera.world.kernel import inner, kernel
 from cordillera.world.lights import LightPlan, compile_lights, light_state
 from cordillera.world.roads import Roads
-from cordillera.world.roads_areas import is_box_drivable
-from cordillera.world.roads_kernels import find_lane, lane_point
+from cordillera.world.roads_areas import is_box_drivable, is_box_drivable_near, is_side_drivable
+from cordillera.world.roads_kernels import find_lane, lane_point, segment_at
 from cordillera.world.roads_net import Net, Table
 from cordillera.world.traffic import TICK_US, Traffic, TrafficConfig
 from cordillera.world.traffic_bodies import hits
@@ -29,6 +29,7 @@ from cordillera.world.traffic_step import tick_world
 from cordillera.world.vehicle import VehicleConfig, _parameters, _substeps
 
 DT_S = 0.1
+FLAT_M = 1e-9
 SLACK_M = 0.3  # a corner so far beyond the drivable area is off the road
 # columns of the egos: x, y of the rear axle, yaw, speeds forward and left, yaw rate, acceleration, curvature, height
 X, Y, YAW, FORWARD, LEFT, YAW_RATE, ACCEL, CURVATURE, Z, PITCH = range(10)
@@ -84,7 +85,7 @@ class Worlds:
         fixed = Fixed(
             np.array([s.seed for s in scenarios], dtype=np.int64), np.array([_light_rows(p) for p in plans]),
             np.array([t.on_route for t in traffic]), np.array([t.ego_next for t in traffic]),
-            np.array([t.knobs for t in traffic]), _vehicle_row(vehicle),
+            np.array([t.knobs for t in traffic]), _vehicle_row(vehicle, float(np.ptp(roads.net.points["z"])) < FLAT_M),
         )  # fmt: skip
         states = [s.initial for s in scenarios]
         movers = np.stack([t.movers(s.agents, s.ego) for t, s in zip(traffic, states, strict=True)])
@@ -99,7 +100,7 @@ class Worlds:
             raise ValueError(f"controls are for {count} worlds, the batch has {len(batch.tick)}")
         memory = scratch_for(len(self.roads.map.lanes), batch.movers.shape[1])
         signals = np.zeros(max(len(self.roads.map.signals), 1), dtype=np.int64)
-        boxes = np.zeros((4, batch.movers.shape[1]))
+        boxes = np.zeros((6, batch.movers.shape[1]))
         step_worlds(
             self.roads.net, self.traffic[0].rules, batch, self.fixed, np.ascontiguousarray(controls, dtype=np.float64),
             ticks, memory, signals, boxes,
@@ -131,12 +132,12 @@ def _ego_row(ego: EgoState) -> Float:
     return np.array([float(ego.xyz[0]), float(ego.xyz[1]), float(yaw_of(ego.quat_xyzw)), *speeds, *rest])
 
 
-def _vehicle_row(config: VehicleConfig) -> Float:
-    """The vehicle -> bounds of acceleration, greatest curvature, offset of the centre, substeps, parameters."""
+def _vehicle_row(config: VehicleConfig, level: bool) -> Float:
+    """The vehicle -> bounds of acceleration, greatest curvature, offset of the centre, substeps, level, parameters."""
     grip = config.friction * 9.81
     least, most = max(config.accel_min_mps2, -grip), min(config.accel_max_mps2, grip)
     steps = max(1, math.ceil(DT_S / config.substep_s - 1e-9))
-    head = [least, most, config.curvature_max_1pm, config.spec.rear_axle_to_center_m, float(steps)]
+    head = [least, most, config.curvature_max_1pm, config.spec.rear_axle_to_center_m, float(steps), float(level)]
     return np.concatenate([head, _parameters(config)])
 
 
@@ -169,8 +170,10 @@ def drive_ego(net: Net, movers: Table, ego: Float, vehicle: Float, accel: float,
     accel = min(max(accel, vehicle[0]), vehicle[1])
     curvature = min(max(curvature, -vehicle[2]), vehicle[2])
     steps = int(vehicle[4])
-    _substeps(ego[:8], accel, curvature, DT_S / steps, steps, vehicle[5:])
-    lane, s, _, _ = find_lane(net, ego[X], ego[Y], ego[Z], ego[YAW], True, 15.0)
+    _substeps(ego[:8], accel, curvature, DT_S / steps, steps, vehicle[6:])
+    lane, s = -1, 0.0
+    if vehicle[5] == 0.0:  # a level map leaves height and pitch as they are
+        lane, s, _, _ = find_lane(net, ego[X], ego[Y], ego[Z], ego[YAW], True, 15.0)
     if lane >= 0:
         x0, y0, z0, _ = lane_point(net, lane, s - 1.0)
         x1, y1, z1, _ = lane_point(net, lane, s + 1.0)
@@ -199,5 +202,11 @@ def judge(net: Net, movers: Table, counts: Int, boxes: Float) -> None:
         if i < n - 1 and abs(me.lateral) + me.half_w <= room + SLACK_M:
             continue
         length, width = 2.0 * (me.half - SLACK_M), 2.0 * (me.half_w - SLACK_M)
-        if not is_box_drivable(net, me.x, me.y, me.yaw, length, width):
-            counts[EGO_OFF if i == n - 1 else OFF] += 1
+        if i < n - 1:
+            side = 1.0 if me.lateral > 0.0 else -1.0
+            counts[OFF] += not is_side_drivable(net, me.x, me.y, me.yaw, length, width, side)
+        elif me.lane >= 0:
+            segment, _ = segment_at(net, me.lane, me.s)
+            counts[EGO_OFF] += not is_box_drivable_near(net, me.x, me.y, me.yaw, length, width, me.lane, segment)
+        else:
+            counts[EGO_OFF] += not is_box_drivable(net, me.x, me.y, me.yaw, length, width)

@@ -12,6 +12,7 @@ from cordillera.world.roads_net import Net, Table
 from cordillera.world.traffic_paths import add_claim
 from cordillera.world.traffic_state import BESIDE, VEHICLE, WALKER, Scratch
 
+UNKNOWN = 2.0  # no cosine
 LEVEL_M = 2.5
 ALONG = 0.7  # cosine of the angle to a lane that one still drives along
 EGO_WAIT_S = 2.5  # a standing ego counts as having waited so long: long enough to be let go, or passed, in a jam
@@ -178,31 +179,37 @@ def start_beside(net: Net, me: Table, lane: int, s: float, offset: float, side: 
 
 @kernel
 def hits(movers: Table, boxes: Float) -> int:
-    """Everyone -> number of pairs of boxes that overlap; row 3 of `boxes` (4, n) becomes 1 for each that does.
+    """Everyone -> number of pairs of boxes that overlap; row 3 of `boxes` (6, n) becomes 1 for each that does.
 
-    Boxes are compared by their circles first, whose x, y and radius stand in the other rows, then by separating axes.
+    Boxes are compared by their circles first, whose x, y and radius stand in the first rows, then by separating axes,
+    whose directions stand in the last two rows once they are needed.
     """
     count, n = 0, len(movers)
     for i in range(n):
         here = movers[i].valid
         boxes[0, i], boxes[1, i] = movers[i].x if here else 1e9 * (i + 1.0), movers[i].y
-        boxes[2, i], boxes[3, i] = movers[i].half + movers[i].half_w, 0.0
+        boxes[2, i], boxes[3, i], boxes[4, i] = movers[i].half + movers[i].half_w, 0.0, UNKNOWN
     for i in range(n):
         x, y, radius = boxes[0, i], boxes[1, i], boxes[2, i]
         for j in range(i):
             dx, dy, reach = boxes[0, j] - x, boxes[1, j] - y, radius + boxes[2, j]
-            if dx * dx + dy * dy < reach * reach and _boxes_meet(movers[i], movers[j], dx, dy):
+            if dx * dx + dy * dy < reach * reach and _boxes_meet(movers, boxes, i, j, dx, dy):
                 boxes[3, i], boxes[3, j] = 1.0, 1.0
                 count += 1
     return count
 
 
 @inner
-def _boxes_meet(a: Table, b: Table, dx: float, dy: float) -> bool:
-    """Two movers, `d` from a to b -> whether their boxes share a point, by the separating axis theorem."""
+def _boxes_meet(movers: Table, boxes: Float, i: int, j: int, dx: float, dy: float) -> bool:
+    """Two movers, `d` from i to j -> whether their boxes share a point, by the separating axis theorem."""
+    a, b = movers[i], movers[j]
     if abs(a.z - b.z) > LEVEL_M:
         return False
-    ca, na, cb, nb = math.cos(a.yaw), math.sin(a.yaw), math.cos(b.yaw), math.sin(b.yaw)
+    if boxes[4, i] == UNKNOWN:
+        boxes[4, i], boxes[5, i] = math.cos(a.yaw), math.sin(a.yaw)
+    if boxes[4, j] == UNKNOWN:
+        boxes[4, j], boxes[5, j] = math.cos(b.yaw), math.sin(b.yaw)
+    ca, na, cb, nb = boxes[4, i], boxes[5, i], boxes[4, j], boxes[5, j]
     c, s = abs(ca * cb + na * nb), abs(ca * nb - na * cb)
     return (
         abs(dx * ca + dy * na) <= a.half + b.half * c + b.half_w * s
