@@ -17,7 +17,7 @@ from cordillera.world.build import build_road
 from cordillera.world.maps import load_map
 from cordillera.world.roads import LanePosition, Roads, compile_map
 from cordillera.world.roads_areas import is_box_drivable, is_box_drivable_near, is_side_drivable
-from cordillera.world.roads_kernels import _segment_cost, find_lane, lane_point, lane_project_near, segment_at
+from cordillera.world.roads_kernels import _segment_cost, find_lane, lane_project_near
 from cordillera.world.roads_net import DRIVABLE
 
 BUILT = ("built:curve,radius=30", "built:four_way,lanes=2", "built:roundabout,side=left", "built:merge", "built:rural")
@@ -500,9 +500,10 @@ def test_a_box_is_drivable_alike_with_and_without_a_segment_near_and_where_both_
     roads = MAPS[name]
     lane = any_lane(roads, u)
     s = along * roads.net.lanes[lane]["length"]
-    x, y, _, yaw = lane_point(roads.net, lane, s)
+    (x, y, _), yaw = roads.pose(lane, s)
     box = (x - aside * math.sin(yaw), y + aside * math.cos(yaw), yaw + turn, length, 2.0)
-    segment, _ = segment_at(roads.net, lane, s)
+    first, end = roads.net.pt_ptr[lane], roads.net.pt_ptr[lane + 1]
+    segment = min(int(np.searchsorted(roads.net.points["s"][first:end], s)) + first, end - 2)
     drivable = is_box_drivable(roads.net, *box)
     assert is_box_drivable_near(roads.net, *box, lane, segment) == drivable
     sides = [is_side_drivable(roads.net, *box, side) for side in (1.0, -1.0)]
