@@ -29,7 +29,7 @@ from cordillera.world.traffic_batch import EGO_HITS, HITS, OFF, STEPS, Worlds
 MOTORWAY = "built:straight,length=4000,lanes=3"
 MAPS = (MOTORWAY, "built:four_way,control=signals", "town10hd", "karlsruhe")
 AGENTS = 32  # the ego among them
-EGO_MPS2 = -2.0
+EGO_MPS2 = -6.0  # soon at a stand, before the road bends
 ROLLOUT = 600  # ticks after which the worlds start again
 SECONDS = 1.5  # of each measurement
 REPEATS = 15  # the best counts: what else runs on the machine only ever slows a stretch down

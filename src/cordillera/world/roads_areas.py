@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from cordillera.kernels import inner, kernel
+from cordillera.kernels import kernel as allocating
 from cordillera.types import Bool, Float, Int
+from cordillera.world.kernel import inlined, inner, kernel
 from cordillera.world.roads_net import GAP_CELL_M, GAP_STRIDE, Net, Table
 
 REACH = 3  # segments before and behind in which the corners of a box are looked for first
@@ -54,20 +55,20 @@ def _crosses(x: float, y: float, ax: float, ay: float, bx: float, by: float) -> 
 
 
 @inner
-def _cell_of(net: Net, x: float, y: float) -> int:
+def _cell_of(grid: Float, x: float, y: float) -> int:
     """Point -> its grid cell, -1 outside of the grid (also for NaN)."""
-    i, j = (x - net.grid[0]) / net.grid[2], (y - net.grid[1]) / net.grid[2]
-    if not (0.0 <= i < net.grid[3] and 0.0 <= j < net.grid[4]):
+    i, j = (x - grid[0]) / grid[2], (y - grid[1]) / grid[2]
+    if not (0.0 <= i < grid[3] and 0.0 <= j < grid[4]):
         return -1
-    return int(j) * int(net.grid[3]) + int(i)
+    return int(j) * int(grid[3]) + int(i)
 
 
-@inner
+@inlined
 def is_drivable(net: Net, x: float, y: float) -> bool:
     """Point -> whether vehicles may stand there: in a driving, bus, shoulder, parking or biking lane, or in a gap
     between lanes inside a junction. Slits where lanes touch are closed.
     """
-    cell = _cell_of(net, x, y)
+    cell = _cell_of(net.grid, x, y)
     if cell < 0:
         return False
     for k in range(net.cell_ptr[cell], net.cell_ptr[cell + 1]):
@@ -77,21 +78,21 @@ def is_drivable(net: Net, x: float, y: float) -> bool:
         segment = net.rest_seg[k]
         if net.lanes[net.points[segment].lane].drivable and _in_segment(net.points, segment, x, y, SEAM_M):
             return True
-    return _in_gap(net, x, y)
+    return _in_gap(net.gaps, net.grid, x, y)
 
 
 @inner
-def _in_gap(net: Net, x: float, y: float) -> bool:
-    column, row = int((x - net.grid[0]) / GAP_CELL_M), int((y - net.grid[1]) / GAP_CELL_M)
+def _in_gap(gaps: Int, grid: Float, x: float, y: float) -> bool:
+    column, row = int((x - grid[0]) / GAP_CELL_M), int((y - grid[1]) / GAP_CELL_M)
     key = row * GAP_STRIDE + column
-    low, high = 0, len(net.gaps)
+    low, high = 0, len(gaps)
     while low < high:
         middle = (low + high) // 2
-        if net.gaps[middle] < key:
+        if gaps[middle] < key:
             low = middle + 1
         else:
             high = middle
-    return low < len(net.gaps) and net.gaps[low] == key
+    return low < len(gaps) and gaps[low] == key
 
 
 @kernel
@@ -143,7 +144,7 @@ def is_side_drivable(net: Net, x: float, y: float, yaw: float, length: float, wi
 @kernel
 def lanes_holding(net: Net, x: float, y: float, out: Int) -> int:
     """Point -> how many lanes of any kind hold it; their indices stand in `out`, as far as it reaches."""
-    cell = _cell_of(net, x, y)
+    cell = _cell_of(net.grid, x, y)
     count = 0
     if cell < 0:
         return 0
@@ -162,7 +163,7 @@ def lanes_holding(net: Net, x: float, y: float, out: Int) -> int:
     return count
 
 
-@kernel
+@allocating
 def drivable_all(net: Net, xy: Float) -> Bool:
     """Points (N, 2) -> mask (N,) of those that are drivable."""
     out = np.empty(len(xy), dtype=np.bool_)

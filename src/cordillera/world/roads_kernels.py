@@ -11,8 +11,9 @@ import math
 
 import numpy as np
 
-from cordillera.kernels import inner, kernel
+from cordillera.kernels import kernel as allocating
 from cordillera.types import Float, Int
+from cordillera.world.kernel import inner, kernel
 from cordillera.world.roads_net import Net, Table
 
 CURVATURE_REACH_M = 2.0
@@ -255,7 +256,7 @@ def nearest_lane(net: Net, x: float, y: float, yaw: float, use_yaw: bool) -> tup
 # --------------------------------------------------------------- many at once
 
 
-@kernel
+@allocating
 def nearest_lanes(net: Net, xyz: Float, yaw: Float, use_yaw: bool, max_distance: float) -> tuple[Int, Float]:
     """Points (N, 3) (z NaN: any level), headings (N,) -> lane (N,) or -1; s, lateral, distance (N, 3)."""
     lane, frame = np.empty(len(xyz), dtype=np.int64), np.empty((len(xyz), 3))
@@ -266,7 +267,7 @@ def nearest_lanes(net: Net, xyz: Float, yaw: Float, use_yaw: bool, max_distance:
     return lane, frame
 
 
-@kernel
+@allocating
 def project_all(net: Net, lane: Int, xy: Float) -> Float:
     """Lanes (N,), points (N, 2) -> s, lateral (N, 2)."""
     out = np.empty((len(xy), 2))
@@ -275,7 +276,7 @@ def project_all(net: Net, lane: Int, xy: Float) -> Float:
     return out
 
 
-@kernel
+@allocating
 def points_along(net: Net, lane: Int, s: Float, lateral: Float) -> Float:
     """Lanes, arc lengths, offsets to the left (N,) -> x, y, z, yaw (N, 4)."""
     out = np.empty((len(s), 4))

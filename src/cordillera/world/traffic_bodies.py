@@ -26,7 +26,7 @@ def lanes_under(net: Net, x: float, y: float, z: float, held: Int, count: int) -
 
     A lane stands with its segment: two numbers each, lane after lane.
     """
-    cell = _cell_of(net, x, y)
+    cell = _cell_of(net.grid, x, y)
     if cell < 0:
         return count
     for k in range(net.cell_ptr[cell], net.cell_ptr[cell + 1]):

@@ -116,6 +116,8 @@ def acceleration(
     start = -me.s
     if me.hold < FAR and lead < 1.5 and me.hold < gap + half < me.hold_end + 2.0 * half + 2.0:
         accel = min(accel, halt(speed, me.hold - half, me))  # the exit is blocked
+    if speed == 0.0 and accel <= 0.0:
+        return accel  # stands and stays, whatever else there is
     for k in range(me.way_n):
         track = tracks[way[k]]
         if start > min(me.stop, 30.0 + 5.0 * speed):

@@ -79,14 +79,15 @@ def decide(
         me.want = -0.5
         return
     accel = acceleration(rules, movers, memory, i, desired, passed, more)
-    if stop_in < FAR:
-        accel = min(accel, halt(me.speed, stop_in - me.half, me))
-    gap, lead = straddled(rules, movers, memory, i, seed)
-    if gap < FAR:
-        accel = min(accel, idm(me.speed, desired, gap, lead, me))
-    end = road_end(rules.tracks, me)
-    if end < FAR:
-        accel = min(accel, halt(me.speed, end, me))
+    if me.speed > 0.0 or accel > 0.0:
+        if stop_in < FAR:
+            accel = min(accel, halt(me.speed, stop_in - me.half, me))
+        gap, lead = straddled(rules, movers, memory, i, seed)
+        if gap < FAR:
+            accel = min(accel, idm(me.speed, desired, gap, lead, me))
+        end = road_end(rules.tracks, me)
+        if end < FAR:
+            accel = min(accel, halt(me.speed, end, me))
     if knobs[CHANGES] > 0.0 and me.way_n > 0:
         if looks:
             side = wish(rules, movers, memory, i, desired, seed)
