@@ -12,8 +12,10 @@ from pathlib import Path
 from cordillera import __version__
 from cordillera.cli.bench import add_bench
 from cordillera.cli.cameras import WORDS, add_render, cameras_of, size_of
+from cordillera.cli.channel import channel_arguments, remote_of
 from cordillera.cli.data import add_data
 from cordillera.cli.faith import add_faith
+from cordillera.cli.serve import add_serve
 from cordillera.cli.train import add_train
 from cordillera.cli.world import add_world
 from cordillera.types import Weather
@@ -98,6 +100,11 @@ def parser() -> argparse.ArgumentParser:
     who = f"who drives: {', '.join(POLICIES)}, or the folder of a trained model"
     drive.add_argument("--policy", type=one_of(POLICIES, folders=True), default="expert", help=who)
     drive.add_argument(
+        "--driver", metavar="HOST:PORT", default=argparse.SUPPRESS,
+        help="drive by a service of AlpaSim's driver contract instead (see: cordillera serve)",
+    )  # fmt: skip
+    channel_arguments(drive)
+    drive.add_argument(
         "--reasoning", type=one_of(REASONING), default="always",
         help="of a trained model: always in words, where it has something to say, or never",
     )  # fmt: skip
@@ -121,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
     add_data(verbs, cameras_of, seed_of)
     add_train(verbs, cameras_of, seed_of)
     add_world(verbs, scene_arguments, number(1.0, 3600.0, "seconds"))
+    add_serve(verbs, number(1.0, 86400.0, "seconds"))
     add_faith(verbs, cameras_of, size_of, number(0.0, 60.0, "seconds"))
 
     maps = verbs.add_parser(
@@ -148,6 +156,7 @@ def run_drive(arguments: argparse.Namespace) -> int:
         map=arguments.map,
         seed=arguments.seed,
         policy=arguments.policy,
+        driver=remote_of(arguments.driver, arguments) if hasattr(arguments, "driver") else None,
         reasoning=arguments.reasoning,
         cameras=arguments.cameras,
         size=arguments.size,

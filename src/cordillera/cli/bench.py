@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from cordillera.cli.channel import channel_arguments, remote_of
+
 Check = Callable[[str], object]
 
 
@@ -23,8 +25,14 @@ def add_bench(verbs: argparse._SubParsersAction[argparse.ArgumentParser], camera
         action="append",
         metavar="NAME",
         default=argparse.SUPPRESS,
-        help="who drives: a bundled policy, or your own as module:Class; give it again to compare (default: expert)",
+        help="who drives: a bundled policy, or your own as module:Class; give it again to compare (default: expert, "
+        "unless --driver is given)",
     )
+    bench.add_argument(
+        "--driver", action="append", metavar="HOST:PORT", default=argparse.SUPPRESS,
+        help="a service of AlpaSim's driver contract to drive by (see: cordillera serve); may be repeated",
+    )  # fmt: skip
+    channel_arguments(bench)
     bench.add_argument(
         "--seeds", type=count_from(1), default=5, help="drives of each family, the same for every policy"
     )
@@ -59,8 +67,11 @@ def words(word: str) -> tuple[str, ...]:
 def run_bench(arguments: argparse.Namespace) -> int:
     from cordillera.presets import bench as bench_jobs
 
+    drivers = tuple(remote_of(address, arguments) for address in dict.fromkeys(getattr(arguments, "driver", ())))
+    policies = getattr(arguments, "policy", [] if drivers else ["expert"])
     job = bench_jobs.BenchJob(
-        policies=tuple(dict.fromkeys(getattr(arguments, "policy", ["expert"]))),
+        policies=tuple(dict.fromkeys(policies)),
+        drivers=drivers,
         families=arguments.families,
         regions=arguments.regions,
         split=arguments.split,

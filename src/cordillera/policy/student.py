@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,13 @@ class Student:
         self.last: tuple[Inputs, Memory] | None = None
         self.windows = 0
         self.timing: Timing | None = None
+
+    def afresh(self, seed: int) -> Student:
+        """Another seed -> a student on the same graphs that has seen nothing yet; both may run at the same time."""
+        other = copy(self)
+        other.config, other.features = replace(self.config, seed=seed), {}
+        other.last, other.windows, other.timing = None, 0, None
+        return other
 
     def _run(self, name: str, **inputs: NDArray) -> list[Array]:
         return [np.asarray(out) for out in self.graphs[name].run(None, inputs)]

@@ -24,13 +24,24 @@ from rich.table import Table
 import cordillera
 from cordillera.evaluate.report import SuiteReport, make_report, to_tree, worst_first
 from cordillera.evaluate.report_page import Clip, write_report_page
-from cordillera.evaluate.suite import SPLITS, Case, CaseResult, Task, plan_cases, with_cameras, without_cameras
+from cordillera.evaluate.suite import (
+    SPLITS,
+    Case,
+    CaseResult,
+    PolicyMaker,
+    Task,
+    plan_cases,
+    with_cameras,
+    without_cameras,
+)
 from cordillera.evaluate.suite_pool import Executor, in_processes, in_this_process, on_ray
 from cordillera.evaluate.suite_stats import Estimate
 from cordillera.evaluate.suite_store import Store, plain, run_suite, stamp_of, write_json
 from cordillera.presets.policies import NANO, POLICIES, policy_of
+from cordillera.presets.remote import Remote, remote_policy
 from cordillera.runtime.driver import Policy
 from cordillera.sensors.observe import Observer
+from cordillera.sensors.rig import rig
 from cordillera.types import Rollout, Scenario
 from cordillera.viewer.birdseye import ViewConfig
 from cordillera.viewer.record import DriveVideo
@@ -52,6 +63,7 @@ class BenchJob:
     """Who drives what, how often, and where the results go."""
 
     policies: tuple[str, ...] = ("expert",)
+    drivers: tuple[Remote, ...] = ()  # behind addresses, beside the policies
     families: tuple[str, ...] = ()  # all
     regions: tuple[str, ...] = ()  # each family's own
     split: str = "val"
@@ -76,16 +88,18 @@ def bench(job: BenchJob, console: Console | None = None) -> BenchResult:
 
     Finished cases are in the folder already when the job is given again after it was interrupted or killed, and are
     not driven twice; those of another version of the code are. Raises ValueError for an unknown policy, family or
-    split, KeyboardInterrupt on Ctrl-C, with all finished cases kept.
+    split, ConnectionError for a driver that does not answer, KeyboardInterrupt on Ctrl-C, with all finished cases kept.
     """
     console = console or Console()
     places = places_of(job)
     families = list(dict.fromkeys(family for family, _ in places))
-    makers = {name: policy_maker(name) for name in job.policies}
-    cases = plan_cases(job.policies, places, job.seeds, job.split)
+    makers: dict[str, PolicyMaker] = {name: policy_maker(name) for name in job.policies}
+    makers |= {remote.name: remote.maker for remote in job.drivers}
+    versions = {remote.name: _version(remote, job) for remote in job.drivers}
+    cases = plan_cases(tuple(makers), places, job.seeds, job.split)
     senses = partial(with_cameras, names=job.cameras) if job.cameras else without_cameras
     tasks = [Task(case, makers[case.policy], scenario_of, senses) for case in cases]
-    store = Store(job.output, {name: stamp(job, source_of(name)) for name in job.policies})
+    store = Store(job.output, {name: stamp(job, source_of(name), versions.get(name, "")) for name in makers})
     executor = executor_of(job)
     began = time.perf_counter()
     results = _run(tasks, store, executor, console)
@@ -128,9 +142,19 @@ def policy_maker(name: str) -> Callable[[], Policy]:
     return cast(Callable[[], Policy], made)
 
 
-def stamp(job: BenchJob, own: Path | None = None) -> str:
-    """A job and the file of a policy of one's own -> what results must have in common to be used again."""
-    return stamp_of([repr(job.cameras), str(MAP_DRIVE_S)], [Path(cordillera.__file__).parent, *([own] if own else [])])
+def _version(remote: Remote, job: BenchJob) -> str:
+    """A driver's version; ConnectionError where it does not answer, or refuses the job's cameras."""
+    driver = remote_policy(remote)
+    driver.try_cameras(rig(job.cameras).cameras if job.cameras else ())
+    return driver.version
+
+
+def stamp(job: BenchJob, own: Path | None = None, version: str = "") -> str:
+    """A job, and the file or version of a driver of one's own -> what results must have in common to be used again."""
+    return stamp_of(
+        [repr(job.cameras), str(MAP_DRIVE_S), *([version] if version else [])],
+        [Path(cordillera.__file__).parent, *([own] if own else [])],
+    )
 
 
 def source_of(policy: str) -> Path | None:

@@ -22,6 +22,7 @@ from cordillera.evaluate.metrics import all_metrics
 from cordillera.loop import roll_out
 from cordillera.policy.rule import RuleExpert
 from cordillera.presets.policies import policy_of, seen_by
+from cordillera.presets.remote import Remote, remote_policy
 from cordillera.runtime.driver import DriverConfig, Policy, SafeDriver
 from cordillera.runtime.track import TrackConfig
 from cordillera.sensors import warm
@@ -49,6 +50,7 @@ class DriveJob:
     map: str = "karlsruhe"
     seed: int = 0
     policy: str = "expert"  # or "nano", or the folder of a trained model
+    driver: Remote | None = None  # drives instead of the policy
     reasoning: str = "always"  # of a trained model; "adaptive" or "off"
     cameras: tuple[str, ...] = ()
     size: tuple[int, int] = (384, 216)  # of a camera's picture
@@ -62,7 +64,8 @@ class DriveJob:
     def folder(self) -> Path:
         """Where the results go."""
         plain = Path(self.map).name.split(".")[0] if "built:" not in self.map else self.map.replace(":", "-")
-        return self.output or Path("runs") / f"{plain}-{Path(self.policy).name}-{self.seed}"
+        who = "driver" if self.driver else Path(self.policy).name
+        return self.output or Path("runs") / f"{plain}-{who}-{self.seed}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +83,11 @@ def drive(job: DriveJob, console: Console | None = None) -> DriveResult:
     """One job -> a driven scenario and its folder: rollout.npz, drive.mp4 and index.html.
 
     Shows progress. Ctrl-C ends the drive after the step in hand and keeps what was driven. Raises ValueError for a
-    map that cannot be read or driven.
+    map that cannot be read or driven, ConnectionError for a driver that does not answer or refuses the cameras.
     """
     console = console or Console()
     started = time.perf_counter()
-    policy = policy_of(job.policy, job.reasoning)
+    policy = remote_policy(job.driver) if job.driver else policy_of(job.policy, job.reasoning)
     job = with_its_cameras(job, policy)
     aside = warm.begin() if job.cameras else None
     once = "; the first run compiles the kernels, which takes one to two minutes" if aside else ""
@@ -99,6 +102,8 @@ def drive(job: DriveJob, console: Console | None = None) -> DriveResult:
             roll_out(replace(scenario, duration_s=0.1), world, Observer(), SafeDriver(RuleExpert()))
             aside.wait()
         observer = observer_of(job, scenario, road_map)
+        if job.driver:
+            remote_policy(job.driver).try_cameras(observer.cameras)
     job.folder.mkdir(parents=True, exist_ok=True)
     ready = time.perf_counter()
     with (

@@ -70,11 +70,26 @@ class RemoteDriver:
         self._stub: Stub | None = None
         self._channel: grpc.Channel | None = None
         self._drive: _Drive | None = None
-        self._is_ours = False
+        self.version = ""  # as the service says, once connected
+
+    @property
+    def _is_ours(self) -> bool:
+        return self.version.startswith("cordillera ")
 
     def __getstate__(self) -> dict[str, Any]:
         """Channels do not travel to other processes; each opens its own."""
         return self.__dict__ | {"_stub": None, "_channel": None, "_drive": None}
+
+    def connect(self) -> str:
+        """The service's version; ConnectionError where nobody answers."""
+        self._connected()
+        return self.version
+
+    def try_cameras(self, cameras: tuple[Camera, ...]) -> None:
+        """Begin and end a session with these cameras; ConnectionError with the service's sentence where it refuses."""
+        self._end()
+        self._begin(cameras)
+        self._end()
 
     def close(self) -> None:
         """End the session and the connection."""
@@ -99,7 +114,7 @@ class RemoteDriver:
         poses = move_trajectory(tf_local_rig, _rows(history, fresh), "local")
         self._send_egomotion(drive, poses, observation)
         self._call("submit_route", self._route(drive, observation))
-        note = Navigation(observation.route.command, observation.route.text, observation.ego.curvature_1pm)
+        note = Navigation(observation.route.command, observation.route.text, observation.ego.curvature_1pm, True)
         request = egodriver_pb2.DriveRequest(
             session_uuid=drive.uuid,
             time_now_us=observation.t_us + EPOCH_US,
@@ -117,19 +132,21 @@ class RemoteDriver:
         if drive is not None and goes_on(drive.t_us, drive.xyz, observation):
             return drive
         self._end()
-        stub = self._connected()
+        return self._begin(observation.cameras)
+
+    def _begin(self, cameras: tuple[Camera, ...]) -> _Drive:
         request = egodriver_pb2.DriveSessionRequest(session_uuid=str(uuid.uuid4()), random_seed=self.config.seed)
-        request.rollout_spec.vehicle.available_cameras.extend(camera_message(c) for c in observation.cameras)
-        self._call("start_session", request, stub, ((CONTRACT_KEY, OPTICAL),))
-        self._drive = _Drive(request.session_uuid, -EPOCH_US, observation.ego.xyz)
+        request.rollout_spec.vehicle.available_cameras.extend(camera_message(c) for c in cameras)
+        self._call("start_session", request, metadata=((CONTRACT_KEY, OPTICAL),))
+        self._drive = _Drive(request.session_uuid, -EPOCH_US, np.zeros(3))
         return self._drive
 
     def _connected(self) -> Stub:
         if self._stub is None:
             self._channel = self.endpoint.channel()
-            self._stub = Stub(self._channel, DRIVER)
-            version = self._call("get_version", common_pb2.Empty(), self._stub)
-            self._is_ours = version.version_id.startswith("cordillera ")
+            stub = Stub(self._channel, DRIVER)
+            self.version = self._call("get_version", common_pb2.Empty(), stub).version_id
+            self._stub = stub
         return self._stub
 
     def _end(self) -> None:
@@ -172,7 +189,7 @@ class RemoteDriver:
         self._call("submit_egomotion_observation", request)
 
     def _route(self, drive: _Drive, observation: Observation) -> egodriver_pb2.RouteRequest:
-        line = whole_route(observation.route) if self._is_ours else contract_route(observation.route)
+        line = observation.route.xyz if self._is_ours else contract_route(observation.route)
         waypoints = [vec_message(xyz) for xyz in line]
         route = egodriver_pb2.Route(timestamp_us=observation.t_us + EPOCH_US, waypoints=waypoints)
         return egodriver_pb2.RouteRequest(session_uuid=drive.uuid, route=route)
@@ -185,14 +202,17 @@ class RemoteDriver:
             call = getattr(stub or self._connected(), name)
             answer = call(request, timeout=self.config.timeout_s, metadata=metadata)
         except grpc.RpcError as error:
-            if name != "start_session":
-                self._drive = None
+            self._drive = None
             raise ConnectionError(self._words(name, error)) from error
         self.sent_bytes += request.ByteSize()
         self.received_bytes += answer.ByteSize()
         return answer
 
     def _words(self, name: str, error: Any) -> str:
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return (
+                f"nobody answers at {self.endpoint.address} ({error.details()}); start the driver, or mend the address"
+            )
         return f"{self.endpoint.address} answers {name} with {error.code().name}: {error.details()}"
 
 
@@ -243,13 +263,6 @@ def states_of(poses: Trajectory, ego: EgoState) -> list[EgoState]:
             state = replace(state, velocity_mps=velocity, yaw_rate_radps=yaw_rate)
         states.append(state)
     return states
-
-
-def whole_route(route: Route) -> Float:
-    """A route in the rig frame -> all its points, and a row of NaN where it ends within 200 m."""
-    line = np.asarray(route.xyz, dtype=np.float64).reshape(-1, 3)
-    ends = len(line) < 2 or arc_length(line)[-1] < 199.0
-    return np.concatenate([line, np.full((1, 3), np.nan)]) if ends else line
 
 
 def contract_route(route: Route) -> Float:

@@ -33,11 +33,15 @@ class Reasons:
 
 @dataclass(frozen=True)
 class Navigation:
-    """What a route's line does not tell; `curvature_1pm` is that of the steering, which a standing car has too."""
+    """What a route's line does not tell; `curvature_1pm` is that of the steering, which a standing car has too.
+
+    With `whole` the route that was submitted is meant as it is, and neither end of it is carried on.
+    """
 
     command: str = "follow"
     text: str = ""
     curvature_1pm: float = math.nan
+    whole: bool = False
 
 
 def reasons_note(output: DriveOutput) -> bytes:
@@ -79,7 +83,13 @@ def reasons_of(data: bytes) -> Reasons | None:
 def navigation_note(navigation: Navigation) -> bytes:
     """Navigation -> the note that goes with a drive request."""
     curvature = navigation.curvature_1pm if math.isfinite(navigation.curvature_1pm) else None
-    tree = {"schema": NAVIGATION, "command": navigation.command, "text": navigation.text, "curvature_1pm": curvature}
+    tree = {
+        "schema": NAVIGATION,
+        "command": navigation.command,
+        "text": navigation.text,
+        "curvature_1pm": curvature,
+        "whole": navigation.whole,
+    }
     return json.dumps(tree, ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -94,7 +104,7 @@ def navigation_of(data: bytes) -> Navigation | None:
         return None
     if not isinstance(curvature, float | int) or abs(curvature) > 1e3:
         return None
-    return Navigation(command, text, float(curvature))
+    return Navigation(command, text, float(curvature), tree.get("whole") is True)
 
 
 def _tree(data: bytes, schema: str) -> dict[str, Any] | None:

@@ -56,7 +56,7 @@ def carried_on(line: Float, ends: bool) -> Float:
 def route_of(line: Float, ends: bool, note: Navigation | None) -> Route:
     """A line (N, 3) in the rig frame, whether it ends there, and words if they were sent -> the route."""
     command, text = (note.command, note.text) if note else words_of(line, ends)
-    return Route(carried_on(line, ends), command, text, "rig")
+    return Route(line if note and note.whole else carried_on(line, ends), command, text, "rig")
 
 
 def words_of(line: Float, ends: bool) -> tuple[str, str]:

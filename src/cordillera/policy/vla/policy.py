@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,11 @@ class VlaPolicy:
         self.grammar, self.parse = grammar, parse
         self.prompt = Prompt(model.config, tokenizer)
         self.stream = Stream(model, config.stream)
+
+    def afresh(self, seed: int) -> VlaPolicy:
+        """Another seed -> a policy on the same weights that has seen nothing yet; both may run at the same time."""
+        config = replace(self.config, seed=seed)
+        return VlaPolicy(self.model, self.tokenizer, config, self.name, self.grammar, self.parse)
 
     def has_nothing_to_say(self, prefix: Prefix) -> bool:
         """A prompt that was read -> whether the model would rather end its words than begin them."""
