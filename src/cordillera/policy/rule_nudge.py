@@ -1,59 +1,36 @@
-"""What stands or crawls in the way -> how the expert goes around it: moves to the side, or a wait until it can.
-
-Bodies that leave no room between them form a group, which is passed on one offset. The least offset that clears all of
-them, on ground that may be driven, is taken; where it leads over another lane, that lane must be free for the time.
-"""
+"""What stands or crawls in the way -> how the expert goes around it: moves to the side, or a wait until it can."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
-
-from cordillera.policy.rule_bodies import Body, bodies, waits
-from cordillera.policy.rule_room import room_of, whose
+from cordillera.policy.rule_bodies import bodies, waits
+from cordillera.policy.rule_groups import (
+    AFTER_M,
+    OUT_M,
+    TIGHT_M,
+    Group,
+    Offer,
+    groups_of,
+    pass_speed,
+    tightest,
+    whole,
+)
 from cordillera.policy.rule_scene import WALKERS, Scene, fitting
 from cordillera.policy.rule_speed import HALT, LIMIT, Constraint
 from cordillera.policy.rule_way import Move
 from cordillera.types import Cause, Lateral, LightState, Longitudinal
 
-LOOK_M = 100.0
-JOIN_M = 22.0  # bodies nearer to each other than this are passed together
-GRID_M = 0.25
-EDGE_M = 0.05  # between body and edge of the road
 SIDE_MPS2, SIDE_MAX_MPS2 = 1.6, 2.2  # of a move to the side
-TIGHT_M = 6.0  # radius of the tightest bend of a move
-BEFORE_M, AFTER_M = 0.6, 0.8  # between bumpers and a body while the offset is held
+BEFORE_M = 0.6  # from the front bumper to a body while the offset is held
 STOP_M = 0.8
 WAIT_ROOM = 1.35  # times the shortest move out, where one waits for a gap
 UNDER_WAY_RAD = 0.08
-PASS_MPS = 5.0  # faster than who is overtaken
 ASIDE_MPS = 9.0  # on the lane of those who come the other way
 ONCOMING_GAP_M, BESIDE_GAP_M = 8.0, 3.0
 ONCOMING_MPS = 6.0  # the least speed that is expected of them
-OUT_M = 0.9  # so far from the path the car has begun to pass, and goes on
-
-
-@dataclass(frozen=True)
-class Group:
-    """Bodies that are passed together: their interval of stations, as it will be then."""
-
-    first: Body
-    bodies: tuple[Body, ...]
-    s0_m: float
-    s1_m: float
-
-
-@dataclass(frozen=True)
-class Offer:
-    """One offset for a group: the least distance left to the bodies, and over whose lanes the body would reach."""
-
-    to_m: float
-    gap_m: float
-    eased: bool  # all keep their full margins
-    lane: str  # "": its own, "along", "against"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +50,10 @@ def nudge_of(scene: Scene) -> Nudge:
     moves: list[Move] = []
     limits: list[Constraint] = []
     named: tuple[Lateral, Cause | None, str] = (Lateral.LANE_KEEPING, None, "")
-    for group in _groups(scene, seen):
+    for group in groups_of(scene, seen):
         if waits(scene, group.first) or _red_before(scene, group.s1_m + 10.0):
             break
-        group, offer = _whole(scene, group, seen)
+        group, offer = whole(scene, group, seen)
         plan = _moves(scene, group, offer, moves) if offer else None
         if offer is None or plan is None:
             break
@@ -91,54 +68,6 @@ def nudge_of(scene: Scene) -> Nudge:
     return Nudge(tuple(moves), tuple(limits), *named)
 
 
-# ---------------------------------------------------------------------- groups
-
-
-def _needs(scene: Scene, body: Body) -> bool:
-    """Whether a body is nearer to the path than it should be passed, or stands where a car that is out comes back."""
-    half, own = 0.5 * scene.vehicle.width_m, scene.offset_m
-    if abs(own) > OUT_M and body.speed_mps == 0.0 and body.s0_m < scene.front_m + max(_tightest(own), 8.0):
-        least = half + body.least_m
-        if body.low_m < max(own, 0.0) + least and body.high_m > min(own, 0.0) - least:
-            return True
-    wide = 0.25 if scene.kind(body.row) not in WALKERS else 0.4
-    margin = min(body.margin_m, wide) if body.speed_mps == 0.0 else body.margin_m
-    return body.low_m < half + margin and body.high_m > -half - margin
-
-
-def _groups(scene: Scene, seen: list[Body]) -> Iterator[Group]:
-    """Bodies by station -> those in the way, in groups."""
-    got: list[Body] = []
-    end = -math.inf
-    for body in seen:
-        if body.s0_m > scene.front_m + LOOK_M or body.s1_m < scene.station_m - scene.tail_m - AFTER_M:
-            continue
-        if not _needs(scene, body):
-            continue
-        if got and body.s0_m > end + JOIN_M:
-            yield _group(scene, got)
-            got = []
-        got.append(body)
-        end = max(end, body.s1_m) if len(got) > 1 else body.s1_m
-    if got:
-        yield _group(scene, got)
-
-
-def _group(scene: Scene, got: list[Body]) -> Group:
-    s0, s1 = min(b.s0_m for b in got), max(b.s1_m for b in got)
-    speed = max(b.speed_mps for b in got)
-    if speed > 0.0:
-        pace = max(_pass_speed(scene, got[0]) - speed, 1.5)
-        s0 += speed * max(s0 - scene.front_m - 6.0, 0.0) / pace
-        s1 += speed * max(s1 - scene.station_m + scene.tail_m + 2.0, 0.0) / pace
-    return Group(got[0], tuple(got), s0, s1)
-
-
-def _pass_speed(scene: Scene, body: Body) -> float:
-    allowed = float(scene.path.cap[scene.path.index(body.s0_m)])
-    return min(allowed, body.speed_mps + PASS_MPS) if body.speed_mps > 0.0 else allowed
-
-
 def _red_before(scene: Scene, station_m: float) -> bool:
     """Whether a light that is not green stands between the ego and a station."""
     go = (LightState.GREEN, LightState.OFF, LightState.FLASHING_AMBER, LightState.FLASHING_RED)
@@ -149,86 +78,15 @@ def _red_before(scene: Scene, station_m: float) -> bool:
     )
 
 
-# ---------------------------------------------------------------------- offers
-
-
-def _whole(scene: Scene, group: Group, seen: list[Body]) -> tuple[Group, Offer | None]:
-    """A group -> the same with the bodies that stand where the ego would come back, and the offset for all of them."""
-    offer = _best(scene, group, seen)
-    while offer is not None:
-        half = 0.5 * scene.vehicle.width_m
-        low, high = min(offer.to_m, 0.0) - half, max(offer.to_m, 0.0) + half
-        back = group.s1_m + scene.tail_m + AFTER_M + max(_tightest(offer.to_m), 8.0)
-        after = [
-            b for b in seen
-            if group.s1_m < b.s1_m and group.s0_m < b.s0_m < back and b.speed_mps == 0.0 and b not in group.bodies
-            and b.low_m < high + b.least_m and b.high_m > low - b.least_m
-        ]  # fmt: skip
-        if not after:
-            break
-        longer = replace(group, bodies=(*group.bodies, *after), s1_m=max(b.s1_m for b in after))
-        other = _best(scene, longer, seen)
-        if other is None:
-            break
-        group, offer = longer, other
-    return group, offer
-
-
-def _best(scene: Scene, group: Group, seen: list[Body]) -> Offer | None:
-    """A group -> the offset on which to pass it, None if there is none."""
-    room = room_of(scene.roads, scene.path)
-    half = 0.5 * scene.vehicle.width_m
-    left, right, lane_left, lane_right = room.span(scene.path, group.s0_m - 3.0, group.s1_m + 3.0)
-    low, high = -(right - half - EDGE_M), left - half - EDGE_M
-    near = [b for b in seen if b.s1_m > group.s0_m - scene.nose_m and b.s0_m < group.s1_m + scene.tail_m + 1.0]
-    best, least = None, math.inf
-    for to in GRID_M * np.arange(math.ceil(low / GRID_M), math.floor(high / GRID_M) + 1):
-        to = float(to)
-        gaps = [(max(b.low_m - to, to - b.high_m) - half, b) for b in near]
-        if any(gap < b.least_m or _cut_off(scene, b, to) for gap, b in gaps):
-            continue
-        eased = all(gap >= b.margin_m for gap, b in gaps)
-        short = sum(max(b.margin_m - gap, 0.0) for gap, b in gaps)
-        lane = _over(scene, group, to, half, lane_left, lane_right)
-        price = abs(to) + 4.0 * short + {"": 0.0, "along": 0.8, "against": 1.6}[lane]
-        if scene.offset_m * to > 0.0 and abs(scene.offset_m) > 0.5:
-            price -= 1.0
-        if price < least:
-            best, least = Offer(to, min((gap for gap, _ in gaps), default=math.inf), eased, lane), price
-    return best
-
-
-def _cut_off(scene: Scene, body: Body, to: float) -> bool:
-    """Whether a body beside the ego's way stands between its offset and another, too near to cross over before it."""
-    own, middle = scene.offset_m, 0.5 * (body.low_m + body.high_m)
-    beside = max(body.low_m - own, own - body.high_m) > 0.5 * scene.vehicle.width_m
-    between = (middle - own) * (middle - to) < 0.0
-    return beside and between and body.s0_m - scene.front_m < 0.8 * _tightest(to - own)
-
-
-def _over(scene: Scene, group: Group, to: float, half: float, lane_left: float, lane_right: float) -> str:
-    """Over whose lane the body reaches on an offset."""
-    if to + half > lane_left + 0.1:
-        inner, outer = lane_left + 0.3, to + half - 0.1
-    elif -to + half > lane_right + 0.1:
-        inner, outer = -lane_right - 0.3, to - half + 0.1
-    else:
-        return ""
-    places = (group.s0_m, 0.5 * (group.s0_m + group.s1_m), group.s1_m)
-    edges = {round(edge, 2) for edge in (inner, 0.5 * (inner + outer), outer) if abs(edge) <= abs(outer)} | {outer}
-    ways = {whose(scene.roads, scene.path, s, edge) for s in places for edge in edges}
-    return "against" if "against" in ways else "along" if "along" in ways else ""
-
-
 def _moves(scene: Scene, group: Group, offer: Offer, before: list[Move]) -> tuple[Move, Move] | None:
     """Out to the offset and back, by stations of the rear axle; None where there is no room left for the move out."""
     start = before[-1].s1_m if before else -math.inf
     back_from = before[-2].to_m if before else 0.0
-    pace = min(_pass_speed(scene, group.first), _pace(offer, group))
+    pace = min(pass_speed(scene, group.first), _pace(offer, group))
     by = max(abs(offer.to_m - back_from) if start > group.s0_m - 60.0 else abs(offer.to_m), 0.2)
-    length = min(max(pace * math.sqrt(5.77 * by / SIDE_MPS2), _tightest(by), 8.0), 40.0)
+    length = min(max(pace * math.sqrt(5.77 * by / SIDE_MPS2), tightest(by), 8.0), 40.0)
     if offer.lane == "against":
-        length = max(1.2 * _tightest(by), 8.0)  # late, when those who come are seen
+        length = max(1.2 * tightest(by), 8.0)  # late, when those who come are seen
     s1 = group.s0_m - scene.nose_m - BEFORE_M
     s2 = group.s1_m + scene.tail_m + AFTER_M
     left = abs(offer.to_m - scene.offset_m)
@@ -237,8 +95,8 @@ def _moves(scene: Scene, group: Group, offer: Offer, before: list[Move]) -> tupl
         if avail < 0.8 * _still(scene, offer.to_m):
             return None
         if s1 < scene.station_m + avail:
-            s1 = max(s1, scene.station_m + min(avail, max(_tightest(left), 2.0 * scene.speed_mps)))
-    back = min(max(pace * math.sqrt(5.77 * abs(offer.to_m) / SIDE_MPS2), _tightest(offer.to_m), 8.0), 35.0)
+            s1 = max(s1, scene.station_m + min(avail, max(tightest(left), 2.0 * scene.speed_mps)))
+    back = min(max(pace * math.sqrt(5.77 * abs(offer.to_m) / SIDE_MPS2), tightest(offer.to_m), 8.0), 35.0)
     return Move(max(s1 - length, start), s1, offer.to_m), Move(s2, s2 + back, 0.0)
 
 
@@ -249,15 +107,10 @@ def _unshifted(scene: Scene, group: Group) -> float:
     return max(min(met), group.s0_m) if met else group.s1_m
 
 
-def _tightest(by_m: float) -> float:
-    """The length of the shortest move by an offset."""
-    return max(math.sqrt(5.77 * abs(by_m) * TIGHT_M), 3.0 * abs(by_m))
-
-
 def _still(scene: Scene, to_m: float) -> float:
     """The length that the ego still needs to an offset: less where it heads there already."""
     by, turn = to_m - scene.offset_m, scene.heading_rad
-    needed = _tightest(by)
+    needed = tightest(by)
     if by * turn > 0.0 and abs(turn) > UNDER_WAY_RAD:
         arc = min(TIGHT_M * (1.0 - math.cos(turn)), abs(by))
         needed = min(needed, TIGHT_M * math.sin(abs(turn)) + (abs(by) - arc) / math.tan(abs(turn)))
@@ -299,7 +152,7 @@ def _held(scene: Scene, group: Group, offer: Offer, plan: tuple[Move, Move]) -> 
     if blocker is None or (gone and offer.lane == "along"):
         return
     row = int(scene.rows[blocker])
-    place = group.s0_m - STOP_M - WAIT_ROOM * _tightest(offer.to_m)
+    place = group.s0_m - STOP_M - WAIT_ROOM * tightest(offer.to_m)
     if offer.lane == "against":
         kind, relation, decision = "oncoming vehicle", "coming the other way", Longitudinal.YIELD
     else:
@@ -314,7 +167,7 @@ def _held(scene: Scene, group: Group, offer: Offer, plan: tuple[Move, Move]) -> 
 def _oncoming(scene: Scene, group: Group, offer: Offer, plan: tuple[Move, Move], gone: bool) -> int | None:
     """The near agent that comes the other way before the ego would be back on its lane."""
     back = plan[1].s0_m + 0.6 * (plan[1].s1_m - plan[1].s0_m) + scene.nose_m
-    pace = max(min(_pass_speed(scene, group.first), _pace(offer, group)), group.first.speed_mps + 2.5)
+    pace = max(min(pass_speed(scene, group.first), _pace(offer, group)), group.first.speed_mps + 2.5)
     needed = _time(back - scene.front_m, scene.speed_mps, pace)
     half = 0.5 * scene.vehicle.width_m + 0.3
     low, high = min(offer.to_m, 0.0) - half, max(offer.to_m, 0.0) + half
