@@ -41,6 +41,7 @@ def sight(rows, speed=8.0):
         "speed_mps": np.zeros(count), "accel_mps2": np.zeros(count),
         "size_lwh": np.array([r[3] for r in rows], dtype=np.float64).reshape(-1, 3), "lane": np.full(count, -1),
         "s_m": np.zeros(count), "valid": np.ones(count, dtype=bool), "shows": np.zeros(count, dtype=np.int64),
+        "blinker": np.zeros(count, dtype=np.int64),
     }  # fmt: skip
     for i, row in enumerate(rows):
         for name, value in (row[4] if len(row) > 4 else {}).items():
@@ -132,3 +133,24 @@ def test_a_limit_holds_between_its_stations():
     ride = solve_speed(0.0, 10.0, 0.0, 3.9, np.full(400, 13.0), 0.5, (limit,), SpeedConfig())
     over = (ride.s_m + 3.9 > 40.0) & (ride.s_m < 50.0)
     assert over.any() and ride.speed_mps[over].max() < 3.3 and ride.accel_mps2.min() > -3.5
+
+
+def test_a_queue_is_waited_behind_and_a_broken_down_car_is_passed():
+    queue = [(AgentKind.CAR, 60.0, 0.0, CAR), (AgentKind.VAN, 71.0, 0.0, VAN)]
+    waiting = drive(sight(queue)).reasoning
+    assert waiting.lateral is Lateral.LANE_KEEPING
+    assert (waiting.longitudinal, waiting.causes[0].kind) == (Longitudinal.FOLLOW_LEAD, "lead vehicle")
+    near = [(kind, at - 25.0, aside, size) for kind, at, aside, size in queue]
+    assert drive(sight(near)).reasoning.lateral is Lateral.LANE_KEEPING
+    broken = [(*near[0], {"blinker": 2}), (*near[1], {"blinker": 2})]
+    assert drive(sight(broken)).reasoning.lateral is Lateral.OUT_OF_LANE_NUDGE
+
+
+def test_a_door_that_opens_late_does_not_undo_the_way_past_the_cars_before_it():
+    cars = [(AgentKind.CAR, 12.0 + 6.3 * k, -2.2, CAR) for k in range(4)]
+    door = (AgentKind.DOOR, 27.3, -0.75, (0.12, 1.0, 1.2))
+    plain = drive(sight(cars, speed=7.0)).trajectory.xyz[:, 1]
+    opened = drive(sight([*cars, door], speed=7.0)).trajectory.xyz
+    assert plain.max() > 0.2
+    beside = (opened[:, 0] > 4.0) & (opened[:, 0] < 12.0)
+    assert opened[beside, 1].max() > 0.5 * plain.max()

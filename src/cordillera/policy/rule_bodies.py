@@ -14,6 +14,7 @@ SLOW_MPS, SLOW_SHARE = 7.5, 0.6  # who is slower than this, also as a share of w
 LONG_S = 20.0  # a vehicle of the traffic that has stood so long, with nothing to wait for, stands for good
 GROUND = int(AgentKind.POTHOLE)  # from this code on agents are no bodies but ground
 SIDE_M = 9.0
+LANE_M, QUEUE_GAP_M = 0.9, 14.0  # so near to the lane's middle, and to the next one, vehicles that stand are a queue
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,33 @@ def _manner(scene: Scene, i: int, row: int) -> tuple[float, float] | None:
     if kind in SLOW_KINDS and STANDS_MPS <= speed < SLOW_MPS:
         allowed = float(scene.path.cap[scene.path.index(float(scene.s_m[i]))])
         return (1.2, 0.8) if turn < math.radians(35.0) and speed < SLOW_SHARE * allowed else None
-    if speed >= STANDS_MPS:
+    if speed >= STANDS_MPS or queued(scene, i):
         return None
     if scene.scripted[i] or agents.task[row] == 1 or agents.wait_s[row] > LONG_S:
         return 0.8, 0.3
     return None
+
+
+def queued(scene: Scene, i: int) -> bool:
+    """Whether near agent `i` stands in a queue: in mid-lane, its hazard lights off, with another such one next to it.
+
+    Whoever stands in a queue goes on when those before him do; parked and broken-down vehicles do not.
+    """
+    if not _in_line(scene, i):
+        return False
+    for k in range(len(scene.rows)):
+        apart = abs(float(scene.s_m[k] - scene.s_m[i])) - float(scene.reach_m[k, 0] + scene.reach_m[i, 0])
+        if k != i and apart < QUEUE_GAP_M and _in_line(scene, k):
+            return True
+    return False
+
+
+def _in_line(scene: Scene, i: int) -> bool:
+    row = int(scene.rows[i])
+    vehicle = scene.kind(row) < AgentKind.CONE and scene.kind(row) not in WALKERS
+    stands = scene.agents.speed_mps[row] < STANDS_MPS and scene.agents.blinker[row] != 2
+    along = abs(float(scene.side_m[i])) < LANE_M and abs(float(scene.turn_rad[i])) < 0.5
+    return bool(vehicle and stands and along and scene.scripted[i])
 
 
 def waits(scene: Scene, body: Body) -> bool:

@@ -89,6 +89,11 @@ def _group(scene: Scene, got: list[Body]) -> Group:
     return Group(got[0], tuple(got), s0, s1)
 
 
+def first_of(scene: Scene, group: Group, count: int) -> Group:
+    """A group -> the group of its first bodies by station."""
+    return _group(scene, sorted(group.bodies, key=lambda body: (body.s0_m, body.row))[:count])
+
+
 def pass_speed(scene: Scene, body: Body) -> float:
     allowed = float(scene.path.cap[scene.path.index(body.s0_m)])
     return min(allowed, body.speed_mps + PASS_MPS) if body.speed_mps > 0.0 else allowed
@@ -99,7 +104,7 @@ def pass_speed(scene: Scene, body: Body) -> float:
 
 def whole(scene: Scene, group: Group, seen: list[Body]) -> tuple[Group, Offer | None]:
     """A group -> the same with the bodies that stand where the ego would come back, and the offset for all of them."""
-    offer = _best(scene, group, seen)
+    offer = best_offer(scene, group, seen)
     while offer is not None:
         half = 0.5 * scene.vehicle.width_m
         low, high = min(offer.to_m, 0.0) - half, max(offer.to_m, 0.0) + half
@@ -112,14 +117,14 @@ def whole(scene: Scene, group: Group, seen: list[Body]) -> tuple[Group, Offer | 
         if not after:
             break
         longer = replace(group, bodies=(*group.bodies, *after), s1_m=max(b.s1_m for b in after))
-        other = _best(scene, longer, seen)
+        other = best_offer(scene, longer, seen)
         if other is None:
             break
         group, offer = longer, other
     return group, offer
 
 
-def _best(scene: Scene, group: Group, seen: list[Body]) -> Offer | None:
+def best_offer(scene: Scene, group: Group, seen: list[Body]) -> Offer | None:
     """A group -> the offset on which to pass it, None if there is none."""
     room = room_of(scene.roads, scene.path)
     half = 0.5 * scene.vehicle.width_m

@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cordillera.policy.rule_bodies import bodies, waits
+from cordillera.policy.rule_bodies import Body, bodies, waits
 from cordillera.policy.rule_groups import (
     AFTER_M,
     OUT_M,
     TIGHT_M,
     Group,
     Offer,
+    best_offer,
+    first_of,
     groups_of,
     pass_speed,
     tightest,
@@ -24,12 +26,15 @@ from cordillera.policy.rule_way import Move
 from cordillera.types import Cause, Lateral, LightState, Longitudinal
 
 SIDE_MPS2, SIDE_MAX_MPS2 = 1.6, 2.2  # of a move to the side
+GAIN_MPS2 = 1.4  # with which the ego gains speed as it passes
 BEFORE_M = 0.6  # from the front bumper to a body while the offset is held
 STOP_M = 0.8
+TOUCH_M = 0.1  # from a body that the ego moves away from
 WAIT_ROOM = 1.35  # times the shortest move out, where one waits for a gap
 UNDER_WAY_RAD = 0.08
 ASIDE_MPS = 9.0  # on the lane of those who come the other way
 ONCOMING_GAP_M, BESIDE_GAP_M = 8.0, 3.0
+THEIR_BRAKE_MPS2 = 4.5  # with which those who come can brake for one who is beside the obstacle already
 ONCOMING_MPS = 6.0  # the least speed that is expected of them
 
 
@@ -55,6 +60,9 @@ def nudge_of(scene: Scene) -> Nudge:
             break
         group, offer = whole(scene, group, seen)
         plan = _moves(scene, group, offer, moves) if offer else None
+        short = offer is None or plan is None
+        if short:
+            group, offer, plan = _nearer(scene, group, seen, moves)
         if offer is None or plan is None:
             break
         held = tuple(_held(scene, group, offer, plan))
@@ -65,7 +73,25 @@ def nudge_of(scene: Scene) -> Nudge:
         limits += _paced(scene, group, offer, plan)
         if named[1] is None:
             named = _named(scene, group, offer)
+        if short:
+            break
     return Nudge(tuple(moves), tuple(limits), *named)
+
+
+def _nearer(
+    scene: Scene, group: Group, seen: list[Body], before: list[Move]
+) -> tuple[Group, Offer | None, tuple[Move, Move] | None]:
+    """A group that cannot be passed as a whole -> as many of its first bodies as can, with the offset and the moves.
+
+    So a door that opens ahead, and asks for more room, does not undo the way past the cars before it.
+    """
+    for count in range(len(group.bodies) - 1, 0, -1):
+        part = first_of(scene, group, count)
+        offer = best_offer(scene, part, seen)
+        plan = _moves(scene, part, offer, before) if offer else None
+        if plan is not None:
+            return part, offer, plan
+    return group, None, None
 
 
 def _red_before(scene: Scene, station_m: float) -> bool:
@@ -91,19 +117,28 @@ def _moves(scene: Scene, group: Group, offer: Offer, before: list[Move]) -> tupl
     s2 = group.s1_m + scene.tail_m + AFTER_M
     left = abs(offer.to_m - scene.offset_m)
     if left > 0.3 and scene.station_m < s2:
-        avail = _unshifted(scene, group) - scene.nose_m - BEFORE_M - scene.station_m
+        avail = _unshifted(scene, group, offer.to_m) - scene.nose_m - BEFORE_M - scene.station_m
         if avail < 0.8 * _still(scene, offer.to_m):
             return None
         if s1 < scene.station_m + avail:
             s1 = max(s1, scene.station_m + min(avail, max(tightest(left), 2.0 * scene.speed_mps)))
+    gained = math.sqrt(scene.speed_mps**2 + 2.0 * GAIN_MPS2 * max(s2 - scene.station_m, 0.0))
+    pace = min(pace, max(gained, 2.0))
     back = min(max(pace * math.sqrt(5.77 * abs(offer.to_m) / SIDE_MPS2), tightest(offer.to_m), 8.0), 35.0)
     return Move(max(s1 - length, start), s1, offer.to_m), Move(s2, s2 + back, 0.0)
 
 
-def _unshifted(scene: Scene, group: Group) -> float:
-    """Where the first body of a group begins that would be struck on the ego's present offset."""
+def _unshifted(scene: Scene, group: Group, to_m: float) -> float:
+    """Where the first body of a group begins that would be struck on the ego's present offset.
+
+    From whom the move to `to_m` leads away, it is enough not to touch him now.
+    """
     half, own = 0.5 * scene.vehicle.width_m, scene.offset_m
-    met = [b.s0_m for b in group.bodies if max(b.low_m - own, own - b.high_m) - half < b.least_m]
+
+    def gap(body: Body, offset: float) -> float:
+        return max(body.low_m - offset, offset - body.high_m) - half
+
+    met = [b.s0_m for b in group.bodies if gap(b, own) < (TOUCH_M if gap(b, to_m) > gap(b, own) else b.least_m)]
     return max(min(met), group.s0_m) if met else group.s1_m
 
 
@@ -174,6 +209,7 @@ def _oncoming(scene: Scene, group: Group, offer: Offer, plan: tuple[Move, Move],
     low = high - 2.0 * half if offer.to_m > 0.0 else low
     high = high if offer.to_m > 0.0 else low + 2.0 * half
     slack = 0.6 if gone else 1.0
+    beside = gone and scene.front_m > group.s0_m  # there is no way back: to go on is safest while they can stop
     for i, row in enumerate(scene.rows):
         speed = float(scene.agents.speed_mps[row])
         if abs(scene.turn_rad[i]) < 2.0 or scene.kind(int(row)) >= 64 or scene.kind(int(row)) in WALKERS:
@@ -181,6 +217,10 @@ def _oncoming(scene: Scene, group: Group, offer: Offer, plan: tuple[Move, Move],
         side, across = float(scene.side_m[i]), float(scene.reach_m[i, 1])
         nose = float(scene.s_m[i] - scene.reach_m[i, 0])
         if side - across > high + 0.5 or side + across < low - 0.5 or nose < scene.front_m - 2.0:
+            continue
+        if beside:
+            if nose - speed**2 / (2.0 * THEIR_BRAKE_MPS2) < back:
+                return i
             continue
         if speed < 0.3:
             if nose < back + 3.0 and (scene.scripted[i] or nose > group.s1_m):
@@ -213,8 +253,8 @@ def _beside(scene: Scene, plan: tuple[Move, Move], offer: Offer) -> int | None:
 
 
 def _time(distance_m: float, speed: float, top: float) -> float:
-    """How long a distance takes when one speeds up from `speed` to `top` at 1.4 m/s2."""
-    a = 1.4
+    """How long a distance takes when one speeds up from `speed` to `top` at `GAIN_MPS2`."""
+    a = GAIN_MPS2
     top = max(top, speed, 1.0)
     span = (top * top - speed * speed) / (2.0 * a)
     if span >= distance_m:

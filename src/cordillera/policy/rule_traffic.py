@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cordillera.policy.rule_bodies import GROUND
+from cordillera.policy.rule_bodies import GROUND, queued
 from cordillera.policy.rule_path import Cluster, Upstream, Zone
 from cordillera.policy.rule_scene import WALKERS, Scene, braking_to, clearances, corridor, fitting
 from cordillera.policy.rule_speed import DT_S, EVER, FOLLOW, HALT, Constraint, Profile
@@ -70,7 +70,7 @@ def _in_the_way(scene: Scene, i: int, rear: float, turn: float, speed: float, ha
     if along < -0.5:
         cause = Cause("oncoming vehicle", target, "coming the other way in the ego lane", scene.t_us, gap)
         return Constraint(FOLLOW, rear, cause, Longitudinal.YIELD, along)
-    moves = int(scene.agents.kind[row]) < 64 and (speed > 0.3 or not scene.scripted[i])
+    moves = int(scene.agents.kind[row]) < 64 and (speed > 0.3 or not scene.scripted[i] or queued(scene, i))
     kind, relation = (
         ("lead vehicle", "ahead in the ego lane")
         if moves
