@@ -138,9 +138,10 @@ def test_a_limit_holds_between_its_stations():
 def test_a_queue_is_waited_behind_and_a_broken_down_car_is_passed():
     queue = [(AgentKind.CAR, 60.0, 0.0, CAR), (AgentKind.VAN, 71.0, 0.0, VAN)]
     waiting = drive(sight(queue)).reasoning
+    assert waiting is not None
     assert waiting.lateral is Lateral.LANE_KEEPING
     assert (waiting.longitudinal, waiting.causes[0].kind) == (Longitudinal.FOLLOW_LEAD, "lead vehicle")
-    near = [(kind, at - 25.0, aside, size) for kind, at, aside, size in queue]
+    near = [(kind, at - 30.0, aside, size) for kind, at, aside, size in queue]
     assert drive(sight(near)).reasoning.lateral is Lateral.LANE_KEEPING
     broken = [(*near[0], {"blinker": 2}), (*near[1], {"blinker": 2})]
     assert drive(sight(broken)).reasoning.lateral is Lateral.OUT_OF_LANE_NUDGE
