@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from cordillera.cli import main
 from cordillera.geometry import transform_of
 from cordillera.presets.world import recorded, xodr_of
 from cordillera.sensors.rig import rig
+from cordillera.serve.convert import camera_message
 from cordillera.serve.scene import EPOCH_US, SceneRecipe, read_scene, tf_ecef_map, write_scene
 from cordillera.types import Rollout, same
 from cordillera.world.maps import load_map
 from cordillera.world.opendrive.reader import parse_opendrive
+from cordillera.world.scenarios import FAMILIES, make_family
 
 RECIPE = SceneRecipe("built:four_way", 3, 4.0)
 CAMERAS = ("camera_front_wide_120fov", "camera_front_tele_30fov")
@@ -54,6 +57,30 @@ def test_the_archive_reads_back_as_the_drive(archive: Path, drive: Rollout) -> N
             assert_allclose(rows[-1, 3], agents.xyz[row, 2] + 0.5 * size[2])
             checked += 1
     assert checked > 3
+
+
+def test_cameras_come_back_and_are_where_the_runtime_takes_them_to_be(archive: Path, drive: Rollout) -> None:
+    cameras = rig(CAMERAS, 320, 180, vehicle=drive.scenario.vehicle).cameras
+    found = read_scene(archive).cameras
+    assert len(found) == len(cameras)
+    for a, b in zip(found, cameras, strict=True):
+        assert same(replace(a, cx=b.cx, cy=b.cy), b)
+        assert_allclose((a.cx, a.cy), (b.cx, b.cy), atol=1e-12)
+    with zipfile.ZipFile(archive) as members:
+        calibrations = json.loads(members.read("rig_trajectories.json"))["camera_calibrations"].values()
+    for calibration, camera in zip(calibrations, cameras, strict=True):
+        x, y = calibration["camera_model"]["parameters"]["principal_point"]
+        # the first pixel's outer corner is (0, 0) there, its centre here: a picture's middle is half of its size
+        assert (x, y) == (camera.cx + 0.5, camera.cy + 0.5)
+        message = camera_message(camera).intrinsics.ftheta_param
+        assert (x, y) == (message.principal_point_x, message.principal_point_y)
+
+
+def test_a_family_is_a_recipe_too() -> None:
+    name = next(iter(FAMILIES))
+    scenario = SceneRecipe(seed=2, family=name).scenario()
+    assert scenario.family == name
+    assert same(scenario, make_family(name, 2, "test"))
 
 
 def test_the_map_in_the_archive_is_the_road_network(archive: Path) -> None:

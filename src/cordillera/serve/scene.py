@@ -20,13 +20,15 @@ import numpy as np
 
 from cordillera import __version__
 from cordillera.geometry import quat_from_yaw, transform_of
+from cordillera.serve.convert import HALF_PIXEL
 from cordillera.types import AgentKind, Agents, Camera, Float, Rig, RoadMap, Rollout, Scenario, Weather, WorldState
+from cordillera.world.scenarios import make_family
 from cordillera.world.spawn import make_scenario
 
 EPOCH_US = 1_000_000
 SHUTTER_US = 30_000
 FORMAT = "cordillera-scene"
-VERSION = 1
+VERSION = 2  # 1 had principal points half a pixel off
 MAX_BYTES = 256 * 1024 * 1024  # of one member, unpacked
 EARTH_M, FLATTENING = 6378137.0, 1.0 / 298.257223563  # WGS 84
 LABELS = {
@@ -43,17 +45,25 @@ OTHER_LABEL = "protruding_object"
 
 @dataclass(frozen=True)
 class SceneRecipe:
-    """How a scene is made: what `make_scenario` takes."""
+    """How a scene is made: what `make_scenario` takes, or `make_family` where a family is named.
 
-    map: str
+    A family draws its own place, weather, hour and duration, so only `seed`, `split` and `region` count beside it.
+    """
+
+    map: str = ""
     seed: int = 0
     duration_s: float = 20.0
     weather: str = "clear"
     hour: float = 12.0
+    family: str = ""
+    split: str = "test"
+    region: str = ""
 
     def scenario(self) -> Scenario:
-        """The scenario; ValueError for a map that cannot be read or driven."""
-        return make_scenario(self.map, self.seed, self.duration_s, Weather(self.weather), self.hour)
+        """The scenario; ValueError for a map that cannot be read or driven, or a family that is not known."""
+        if self.family:
+            return make_family(self.family, self.seed, self.split, self.region)
+        return make_scenario(self.map, self.seed, self.duration_s, Weather(self.weather), self.hour, self.region)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +73,7 @@ class SceneArchive:
     scene_id: str
     recipe: SceneRecipe
     map_sha256: str
+    cameras: tuple[Camera, ...]
     ego_t_us: tuple[int, ...]
     tf_world_rig: Float  # (T, 4, 4)
     tracks: dict[str, tuple[str, Float, Float]]  # id -> label, size (3,), rows (N, 8): t_us, xyz, quaternion xyzw
@@ -125,10 +136,15 @@ def read_scene(path: Path) -> SceneArchive:
         (rig,) = rigs["rig_trajectories"]
         (found,) = tracks.values()
         return SceneArchive(
-            meta["scene_id"], SceneRecipe(**origin["recipe"]), origin["map_sha256"],
-            tuple(int(t) for t in rig["T_rig_world_timestamps_us"]), np.array(rig["T_rig_worlds"], dtype=np.float64),
-            _read_tracks(found), xodr,
-        )  # fmt: skip
+            scene_id=meta["scene_id"],
+            recipe=SceneRecipe(**origin["recipe"]),
+            map_sha256=origin["map_sha256"],
+            cameras=tuple(_camera(calibration) for calibration in rigs["camera_calibrations"].values()),
+            ego_t_us=tuple(int(t) for t in rig["T_rig_world_timestamps_us"]),
+            tf_world_rig=np.array(rig["T_rig_worlds"], dtype=np.float64),
+            tracks=_read_tracks(found),
+            xodr=xodr,
+        )
     except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise ValueError(f"{path}: the archive is damaged ({error}); export the scene again") from error
     except (KeyError, TypeError, IndexError) as error:
@@ -199,11 +215,12 @@ def _rig_trajectories(scene: str, states: list[WorldState], rig: Rig, xodr: str)
 
 
 def _calibration(scene: str, index: int, camera: Camera) -> dict[str, Any]:
+    """A camera -> its calibration; as on the wire, the first pixel's outer corner is (0, 0)."""
     is_ftheta = camera.model == "ftheta"
     parameters: dict[str, Any] = {
         "resolution": [camera.width, camera.height],
         "shutter_type": "GLOBAL",
-        "principal_point": [camera.cx, camera.cy],
+        "principal_point": [camera.cx + HALF_PIXEL, camera.cy + HALF_PIXEL],
     }
     if is_ftheta:
         parameters |= {
@@ -221,6 +238,24 @@ def _calibration(scene: str, index: int, camera: Camera) -> dict[str, Any]:
         "T_sensor_rig": camera.tf_rig_camera.tolist(),
         "camera_model": {"type": "ftheta" if is_ftheta else "opencv-pinhole", "parameters": parameters},
     }
+
+
+def _camera(calibration: dict[str, Any]) -> Camera:
+    """A calibration as `_calibration` writes it -> the camera."""
+    model = calibration["camera_model"]
+    values = model["parameters"]
+    width, height = values["resolution"]
+    x, y = values["principal_point"]
+    if model["type"] == "ftheta":
+        kind, forward, backward = "ftheta", values["angle_to_pixeldist_poly"], values["pixeldist_to_angle_poly"]
+    else:
+        focal = values["focal_length"][0]
+        kind, forward, backward = "pinhole", (0.0, focal), (0.0, 1.0 / focal)
+    tf = np.array(calibration["T_sensor_rig"], dtype=np.float64)
+    name = str(calibration["logical_sensor_name"])
+    return Camera(
+        name, kind, int(width), int(height), x - HALF_PIXEL, y - HALF_PIXEL, tuple(forward), tuple(backward), tf
+    )
 
 
 def label_of(kind: int) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import queue
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,29 +15,37 @@ from PIL import Image
 from cordillera.geometry import invert, quat_of, yaw_of
 from cordillera.sensors.render import CpuRenderer, RenderConfig
 from cordillera.sensors.scene import build_scene
+from cordillera.serve.convert import HALF_PIXEL
 from cordillera.serve.scene import EPOCH_US
-from cordillera.types import Agents, Camera, EgoState, Float, Scenario, WorldState
+from cordillera.types import Agents, Camera, EgoState, Float, Rig, Scenario, WorldState
 from cordillera.world.lights import compile_lights
 from cordillera.world.maps import load_map
+from cordillera.world.scripts import light_states
 
 FORMATS = {1: "PNG", 2: "JPEG"}
+PLANAR = 4  # bytes of the red picture, then the green, then the blue one
 LARGEST_PX = 4096
+MOST_LENSES = 64  # that a renderer keeps tables for
+EGO = "EGO"
 
 
 @dataclass(eq=False)
 class SceneRenderer:
-    """Draws one scenario's scene for cameras and road users placed by somebody else."""
+    """Draws one scenario's scene for cameras and road users placed by somebody else, for several threads at once."""
 
     scenario: Scenario
     config: RenderConfig = field(default_factory=RenderConfig)
-    _renderer: CpuRenderer = field(init=False)
+    renderers: int = 1  # that draw at the same time
+    _free: queue.LifoQueue[CpuRenderer] = field(init=False)
 
     def __post_init__(self) -> None:
         scenario = self.scenario
         self.map = load_map(scenario.map)
-        scene = build_scene(self.map, scenario.weather, scenario.hour, scenario.region, scenario.seed)
+        self.scene = build_scene(self.map, scenario.weather, scenario.hour, scenario.region, scenario.seed)
         self.lights = compile_lights(self.map, scenario.seed, scenario.region)
-        self._renderer = CpuRenderer(scene, self.config)
+        self._free = queue.LifoQueue()
+        for _ in range(self.renderers):
+            self._free.put(CpuRenderer(self.scene, self.config))
 
     def picture(
         self, camera: Camera, tf_world_rig: Float, t_us: int, placed: Mapping[str, tuple[Float, Float]]
@@ -45,16 +55,38 @@ class SceneRenderer:
         Objects bear the ids of the scene's tracks ("17", or "17.2" for a second visit); they look as the scenario says.
         Raises ValueError for an object that the scenario does not know, and for a picture too large.
         """
-        if not 8 <= camera.width <= LARGEST_PX or not 8 <= camera.height <= LARGEST_PX:
-            raise ValueError(f"a picture of {camera.width} x {camera.height} was asked for; 8 to {LARGEST_PX} a side")
-        return self._renderer.one(self.state(tf_world_rig, t_us, placed), camera)
+        return self.pictures((camera,), tf_world_rig, t_us, placed)[0]
+
+    def pictures(
+        self, cameras: Sequence[Camera], tf_world_rig: Float, t_us: int, placed: Mapping[str, tuple[Float, Float]]
+    ) -> tuple[NDArray[np.uint8], ...]:
+        """The same for several cameras at one time. A camera object is remembered: give the same one again."""
+        for camera in cameras:
+            if not 8 <= camera.width <= LARGEST_PX or not 8 <= camera.height <= LARGEST_PX:
+                raise ValueError(
+                    f"a picture of {camera.width} x {camera.height} was asked for; 8 to {LARGEST_PX} a side"
+                )
+        state = self.state(tf_world_rig, t_us, placed)
+        with self._renderer() as renderer:
+            return tuple(frame.rgb for frame in renderer.render(state, Rig(tuple(cameras))))
+
+    @contextmanager
+    def _renderer(self) -> Iterator[CpuRenderer]:
+        """A renderer for the time of a drawing; one that has met too many lenses is replaced by a fresh one."""
+        renderer = self._free.get()
+        try:
+            yield renderer
+        finally:
+            if len(renderer._lenses) > MOST_LENSES:
+                renderer = CpuRenderer(self.scene, self.config)
+            self._free.put(renderer)
 
     def state(self, tf_world_rig: Float, t_us: int, placed: Mapping[str, tuple[Float, Float]]) -> WorldState:
         """Where everybody is -> the state of the world that shows it, at the wire's time `t_us`."""
-        now_us = t_us - EPOCH_US
+        scenario, now_us = self.scenario, t_us - EPOCH_US
         ego = EgoState(now_us, tf_world_rig[:3, 3].copy(), quat_of(tf_world_rig[:3, :3]), np.zeros(3))
-        signals = self.lights.states(now_us)
-        return WorldState(now_us, ego, place_agents(self.scenario.initial.agents, placed), signals)
+        signals = light_states(self.lights, scenario.light_scripts, now_us, scenario.initial.t_us)
+        return WorldState(now_us, ego, place_agents(scenario.initial.agents, placed), signals)
 
 
 def place_agents(agents: Agents, placed: Mapping[str, tuple[Float, Float]]) -> Agents:
@@ -62,10 +94,12 @@ def place_agents(agents: Agents, placed: Mapping[str, tuple[Float, Float]]) -> A
     row_of = {int(k): row for row, k in enumerate(agents.id)}
     xyz, yaw, valid = agents.xyz.copy(), agents.yaw_rad.copy(), np.zeros(len(agents.id), dtype=np.bool_)
     for name, (centre, quat) in placed.items():
-        word = name.partition(".")[0]
-        row = row_of.get(int(word)) if word.isdecimal() else None
+        if name == EGO:  # the cameras are on it; it is not seen
+            continue
+        agent = agent_of(name)
+        row = row_of.get(agent) if agent is not None else None
         if row is None:
-            raise ValueError(f"object {name!r} is not in the scene; objects bear the ids of the scene's tracks")
+            raise ValueError(f"object {name[:64]!r} is not in the scene; objects bear the ids of the scene's tracks")
         if not (np.isfinite(centre).all() and np.isfinite(quat).all()):
             raise ValueError(f"the pose of object {name!r} holds NaN or infinity; give a finite pose")
         xyz[row] = centre - np.array([0.0, 0.0, 0.5 * agents.size_lwh[row, 2]])
@@ -73,15 +107,44 @@ def place_agents(agents: Agents, placed: Mapping[str, tuple[Float, Float]]) -> A
     return replace(agents, xyz=xyz, yaw_rad=yaw, valid=valid)
 
 
+def agent_of(name: str) -> int | None:
+    """A track's name, such as "17" or "17.2" -> the agent's id, or None where it is no such name."""
+    word = name.partition(".")[0]
+    return int(word) if word.isascii() and word.isdecimal() and len(word) < 19 else None
+
+
 def mounted(camera: Camera, tf_world_rig: Float, tf_world_camera: Float) -> Camera:
     """A camera whose place in the world is given -> the same on a rig that stands elsewhere."""
     return replace(camera, tf_rig_camera=invert(tf_world_rig) @ tf_world_camera)
 
 
+def scaled(camera: Camera, width: int, height: int) -> Camera:
+    """A camera -> the same view in a picture of another size; ValueError where that has another shape."""
+    if (width, height) == (camera.width, camera.height):
+        return camera
+    if abs(width * camera.height - height * camera.width) > max(camera.width, camera.height):
+        raise ValueError(
+            f"a picture of {width} x {height} was asked of the camera {camera.name!r} of {camera.width} x "
+            f"{camera.height}; ask for its shape, or send the intrinsics of the picture"
+        )
+    s = width / camera.width
+    return replace(
+        camera,
+        width=width,
+        height=height,
+        cx=(camera.cx + HALF_PIXEL) * s - HALF_PIXEL,
+        cy=(camera.cy + HALF_PIXEL) * height / camera.height - HALF_PIXEL,
+        fw_poly=tuple(c * s for c in camera.fw_poly),
+        bw_poly=tuple(c / s**k for k, c in enumerate(camera.bw_poly)),
+    )
+
+
 def encoded(picture: NDArray[np.uint8], image_format: int, quality: float) -> bytes:
-    """A picture, the wire's format and quality (0 to 100, 0: 95) -> the bytes of an image file."""
+    """A picture, the wire's format and quality (0 to 100, 0: 95) -> the bytes of an image file, or of the planes."""
+    if image_format == PLANAR:
+        return np.ascontiguousarray(picture.transpose(2, 0, 1)).tobytes()
     if image_format not in FORMATS:
-        raise ValueError(f"image_format {image_format} is not offered; ask for PNG (1) or JPEG (2)")
+        raise ValueError(f"image_format {image_format} is not offered; ask for PNG (1), JPEG (2) or RGB planes (4)")
     if not 0.0 <= quality <= 100.0:
         raise ValueError(f"image_quality is {quality:g}; give 1 to 100, or 0 for 95")
     out = io.BytesIO()
