@@ -12,7 +12,7 @@ import math
 import re
 import uuid
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -269,27 +269,37 @@ def box_pose(agents: Agents, row: int) -> tuple[Float, Float]:
     return centre, quat_from_yaw(float(agents.yaw_rad[row]))
 
 
+@dataclass(eq=False)
+class Visits:
+    """Agents step by step -> the names of their tracks: one that leaves and comes back gets another each time."""
+
+    counts: dict[int, int] = field(default_factory=dict)
+    here: set[int] = field(default_factory=set)
+
+    def names(self, agents: Agents) -> dict[int, str]:
+        """The agents of the next step -> the name of each that is there, by its id."""
+        present = {int(k) for k in agents.id[agents.valid]}
+        for agent in present - self.here:
+            self.counts[agent] = self.counts.get(agent, 0) + 1
+        self.here = present
+        return {k: str(k) if self.counts[k] == 1 else f"{k}.{self.counts[k]}" for k in present}
+
+
 def _tracks(states: list[WorldState]) -> dict[str, Any]:
     """States -> the tracks of all agents that are ever there; one that leaves and comes back gets a track each time."""
-    open_tracks: dict[int, int] = {}
-    rows: list[dict[str, Any]] = []
-    visits: dict[int, int] = {}
+    visits = Visits()
+    found: dict[str, dict[str, Any]] = {}
     for state in states:
-        agents, here = state.agents, set()
+        agents = state.agents
+        names = visits.names(agents)
         for row in np.flatnonzero(agents.valid):
-            agent = int(agents.id[row])
-            here.add(agent)
-            if agent not in open_tracks:
-                visits[agent] = visits.get(agent, 0) + 1
-                open_tracks[agent] = len(rows)
-                name = str(agent) if visits[agent] == 1 else f"{agent}.{visits[agent]}"
-                kind, size = int(agents.kind[row]), agents.size_lwh[row].tolist()
-                rows.append({"id": name, "kind": kind, "size": size, "t": [], "poses": []})
-            track = rows[open_tracks[agent]]
+            name = names[int(agents.id[row])]
+            kind, size = int(agents.kind[row]), agents.size_lwh[row].tolist()
+            track = found.setdefault(name, {"id": name, "kind": kind, "size": size, "t": [], "poses": []})
             centre, quat = box_pose(agents, int(row))
             track["t"].append(state.t_us + EPOCH_US)
             track["poses"].append([*centre.tolist(), *quat.tolist()])
-        open_tracks = {agent: k for agent, k in open_tracks.items() if agent in here}
+    rows = list(found.values())
     rows = [track for track in rows if len(track["t"]) > 1]  # a track of one pose cannot be interpolated
     return {
         "tracks_data": {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cordillera.geometry import quat_from_yaw, wrap_angle
-from cordillera.serve.scene import EPOCH_US, box_pose
+from cordillera.serve.scene import EPOCH_US, Visits, box_pose
 from cordillera.types import Agents, Controls, EgoState, Float, Scenario, WorldState
 from cordillera.world.world import DT_US, World, on_ground
 
@@ -36,10 +36,13 @@ class TrafficSession:
     world: World = field(init=False)
     _before: WorldState = field(init=False)
     _now: WorldState = field(init=False)
+    _visits: Visits = field(init=False)
 
     def __post_init__(self) -> None:
         self.world = World(self.scenario)
         self._before = self._now = self.world.reset()
+        self._visits = Visits()
+        self._names_before = self._names = self._visits.names(self._now.agents)
 
     def simulate(self, ego_at: EgoAt, t_query_us: int) -> tuple[Placed, ...]:
         """How the ego moves, and a time -> everybody who is there at that time.
@@ -59,11 +62,13 @@ class TrafficSession:
             ego = on_ground(self.world.roads, ego_at(self._now.t_us), self._now.ego)
             self._before = replace(self._now, ego=ego)
             self._now = self.world.step(self._before, COAST)
+            self._names_before, self._names = self._names, self._visits.names(self._now.agents)
         share = (t_us - self._before.t_us) / DT_US if self._now is not self._before else 0.0
-        return between(self._before.agents, self._now.agents, share)
+        names = self._names if share > 0.0 else self._names_before
+        return between(self._before.agents, self._now.agents, share, names)
 
 
-def between(before: Agents, after: Agents, share: float) -> tuple[Placed, ...]:
+def between(before: Agents, after: Agents, share: float, names: dict[int, str]) -> tuple[Placed, ...]:
     """Agents at two steps -> where those are that are there at the later one, or at the earlier one for share 0."""
     out = []
     rows = {int(k): row for row, k in enumerate(before.id) if before.valid[row]}
@@ -77,6 +82,6 @@ def between(before: Agents, after: Agents, share: float) -> tuple[Placed, ...]:
             xyz = start + share * (xyz - start)
             turn = float(wrap_angle(after.yaw_rad[row] - before.yaw_rad[was]))
             quat = quat_from_yaw(float(before.yaw_rad[was]) + share * turn)
-        name, kind = str(int(chosen.id[row])), int(chosen.kind[row])
+        name, kind = names[int(chosen.id[row])], int(chosen.kind[row])
         out.append(Placed(name, kind, chosen.size_lwh[row].copy(), xyz, quat))
     return tuple(out)
