@@ -13,6 +13,7 @@ from cordillera import __version__
 from cordillera.cli.bench import add_bench
 from cordillera.cli.cameras import WORDS, add_render, cameras_of, size_of
 from cordillera.cli.channel import channel_arguments, remote_of
+from cordillera.cli.check_driver import add_check_driver
 from cordillera.cli.data import add_data
 from cordillera.cli.faith import add_faith
 from cordillera.cli.serve import add_serve
@@ -129,6 +130,7 @@ def parser() -> argparse.ArgumentParser:
     add_train(verbs, cameras_of, seed_of)
     add_world(verbs, scene_arguments, number(1.0, 3600.0, "seconds"))
     add_serve(verbs, number(1.0, 86400.0, "seconds"))
+    add_check_driver(verbs, number(0.1, 1e6, "milliseconds"))
     add_faith(verbs, cameras_of, size_of, number(0.0, 60.0, "seconds"))
 
     maps = verbs.add_parser(
@@ -178,7 +180,7 @@ def run_maps(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Arguments -> exit status: 0 done, 2 for input that a person can mend (with the reason on standard error)."""
+    """Arguments -> exit status: 0 done, 1 a check failed, 2 for input that a person can mend (its reason on stderr)."""
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
