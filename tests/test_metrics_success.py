@@ -153,8 +153,19 @@ def test_what_a_family_asks():
     assert reason(family(steady(n=551, v=0.4), ("progress:25",))) == "no progress"
     assert reason(family(drive(*STILL), ("progress:0",))) == ""
     short = steady(n=101, v=4.0)  # too short a time to arrive
-    assert asked_m(family(short), ROAD) == pytest.approx(0.5 * possible_m(short, ROAD))
+    assert asked_m(family(short), ROAD) == pytest.approx(0.85 * possible_m(short, ROAD))
     assert reason(dataclasses.replace(family(slow), ended="arrived")) == ""
+    fast = Other(-5.0 + 22.0 * T[:51], speed=22.0)
+    assert reason(family(steady(others=[fast], ended="collision"))) == "struck"
+
+
+def test_in_a_family_half_the_way_and_then_none_is_no_pass():
+    way = np.minimum(20.0 + 10.0 * T[:151], 130.0)
+    halts = drive(way, np.where(way < 130.0, 10.0, 0.0), signals=[GREEN] * 151)
+    scenario = dataclasses.replace(halts.scenario, family="lights_straight")
+    assert 0.5 * possible_m(halts, light_road()) < 110.0 < 0.8 * possible_m(halts, light_road())
+    assert reason(halts, light_road()) == ""
+    assert reason(dataclasses.replace(halts, scenario=scenario), light_road()) == "no progress"
 
 
 def test_braking_to_a_stand_at_a_stop_sign_costs_the_free_driver_two_seconds():

@@ -78,3 +78,12 @@ def test_a_family_makes_sound_scenarios(name: str):
     assert colliding(scenario.initial, scenario) is None, "the ego starts in a collision"
     assert world.ended(scenario.initial, 0.0) == ""
     assert world.guide.length_m > 20.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_who_turns_across_meets_those_who_come_the_other_way(seed: int):
+    scenario = make_family("unprotected_turn", seed, "train")
+    course = scenario.route.xyz[1, :2] - scenario.route.xyz[0, :2]
+    for script in scenario.scripts:
+        way = script.xyz[1, :2] - script.xyz[0, :2]
+        assert float(course @ way) < -0.9 * np.hypot(*course) * np.hypot(*way)

@@ -1,11 +1,12 @@
 """A rollout and its map in, whether the drive was a success, and if not why, out.
 
 A drive passes when it has no collision through a fault of its own, never leaves the road, runs no red light and no
-stop sign, drives against nobody, heeds those who direct traffic, and gets on:
+stop sign, drives against nobody, heeds those who direct traffic, and gets on. In a scenario of a family a collision
+through another's fault is no pass either: what a good driver does there is to foresee it. How far it has to get:
 
 * where the scenario states a least progress (a tag "progress:80", in metres), it makes that or arrives;
-* else, in a scenario of a family, it arrives if a free driver could have done so in half the time, and makes at least
-  half of that driver's way if not;
+* else, in a scenario of a family, it arrives if a free driver could have done so in 60 % of the time, and makes at
+  least 85 % of that driver's way if not, so that nobody passes who stops half-way and stays there;
 * else it makes at least 30 % of the way of a free driver.
 
 The free driver (`metrics_progress.possible_m`) waits at red lights and behind moving traffic, so waiting is no failure
@@ -23,8 +24,8 @@ from cordillera.evaluate.metrics_rules import gestures_ignored, red_lights, stop
 from cordillera.evaluate.metrics_track import result, road_track
 from cordillera.types import MetricResult, RoadMap, Rollout
 
-SHARE, FAMILY_SHARE = 0.3, 0.5  # of the free driver's way
-IN_TIME = 0.5  # a free driver that needs no more of the time leaves enough for others to arrive
+SHARE, FAMILY_SHARE = 0.3, 0.85  # of the free driver's way
+IN_TIME = 0.6  # a free driver that needs no more of the time leaves enough for others to arrive
 ARRIVE_M = 8.0  # as the world counts arrival
 LEAST_M = 10.0  # where a free driver gets no farther, nothing is asked
 PROGRESS_TAG = "progress:"
@@ -39,7 +40,7 @@ def failure(rollout: Rollout, road_map: RoadMap) -> str:
     """Why a drive failed, the gravest reason first; "" where it passed.
 
     One of "error", "interrupted", "collision", "off-road", "red light", "wrong way", "stop sign", "gesture ignored",
-    "not arrived", "no progress".
+    "struck", "not arrived", "no progress".
     """
     if rollout.ended.startswith("error"):
         return "error"
@@ -57,6 +58,8 @@ def failure(rollout: Rollout, road_map: RoadMap) -> str:
         return "stop sign"
     if gestures_ignored(rollout, road_map).value:
         return "gesture ignored"
+    if rollout.scenario.family and rollout.ended == "collision":
+        return "struck"
     return _too_short(rollout, road_map)
 
 
@@ -84,5 +87,5 @@ def asked_m(rollout: Rollout, road_map: RoadMap) -> float:
         return 0.0
     if not scenario.family:
         return SHARE * could
-    half = math.floor(IN_TIME * (len(free) - 1))
-    return road.length_m - ARRIVE_M if free[half] >= road.length_m - ARRIVE_M else FAMILY_SHARE * could
+    soon = math.floor(IN_TIME * (len(free) - 1))
+    return road.length_m - ARRIVE_M if free[soon] >= road.length_m - ARRIVE_M else FAMILY_SHARE * could

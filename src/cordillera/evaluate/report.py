@@ -16,8 +16,8 @@ from cordillera.evaluate.suite_stats import Comparison, Estimate, compare, metri
 
 # The gravest first, as in `metrics.failure`.
 GRAVITY = (
-    "error", "collision", "off-road", "red light", "wrong way", "stop sign", "gesture ignored", "not arrived",
-    "no progress",
+    "error", "collision", "off-road", "red light", "wrong way", "stop sign", "gesture ignored", "struck",
+    "not arrived", "no progress",
 )  # fmt: skip
 
 

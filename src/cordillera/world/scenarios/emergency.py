@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from cordillera.types import AgentKind, Gesture, Heed, LightState, Phase, Scenario, Trigger, When
-from cordillera.world.scenarios.cast import child, due, stage_at
+from cordillera.world.scenarios.cast import after, child, near, stage_at
 from cordillera.world.scenarios.draw import Draw
 from cordillera.world.scenarios.family import family
 from cordillera.world.scenarios.lights import cross_from_the_side
 from cordillera.world.scenarios.roads import lit_junction, street
 
+WAITS_M = 40.0  # whoever stands so far before a school bus waits for it
 SIRENS = (AgentKind.AMBULANCE, AgentKind.POLICE_CAR, AgentKind.FIRE_ENGINE)
 
 
@@ -65,20 +66,21 @@ def school_bus(d: Draw) -> Scenario:
     directions stop for a school bus (US UVC 11-706).
     """
     place = street(d, 260.0, (30.0, 50.0), real=0.2)
-    stage = stage_at(d, place, duration_s=45.0)
+    stage = stage_at(d, place, duration_s=60.0)
     at = place.at_m + d.uniform("bus_m", 80.0, 110.0)
     onward = d.chance("on our side", 0.5)
     aside = 0.0 if onward else stage.lane_m(at, 1)
-    stays = d.uniform("stays_s", 12.0, 16.0)
+    stays = d.uniform("stays_s", 5.0, 8.0)
     line = stage.line(at, stage.course.length_m, aside) if onward else stage.line(at, 0.0, aside)
     stage.move(
         AgentKind.SCHOOL_BUS, line, Phase(shows=Gesture.STOP, blinker=2),
-        Phase(Trigger(When.TIME, stays), 8.0, accel_mps2=1.2, heeds=Heed.EVERYONE),
+        Phase(Trigger(When.EGO_STANDS, WAITS_M, at), shows=Gesture.STOP, blinker=2),
+        Phase(after(stays), 8.0, accel_mps2=1.2, heeds=Heed.EVERYONE),
     )  # fmt: skip
     crossing = at + (-8.5 if not onward else 8.0)
     start, end = stage.edge_m(crossing) - 0.8, stage.edge_m(crossing, "far") + 1.0
     stage.walk(
         crossing, *((end, start) if d.chance("from far", 0.5) else (start, end)),
-        due(crossing, d.uniform("due_s", 2.0, 2.6)), d.uniform("runs", 1.8, 2.6), size=child(),
+        near(crossing, d.uniform("near_m", 24.0, 30.0)), d.uniform("runs", 1.8, 2.6), size=child(),
     )  # fmt: skip
     return stage.scenario(vehicles=1, people=0, clear_oncoming=True)

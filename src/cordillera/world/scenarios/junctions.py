@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from cordillera.types import AgentKind, LightState, Phase, Scenario, Trigger, When
+from cordillera.types import AgentKind, Conflict, LightState, Phase, Scenario, Trigger, When
 from cordillera.world.scenarios.cast import FIRST_ID, SIZE, Stage, due, stage_at
 from cordillera.world.scenarios.draw import Draw
 from cordillera.world.scenarios.family import family
 from cordillera.world.scenarios.places import Place, built
 from cordillera.world.scenarios.roads import across_turn, junction, lit_junction, speed_kmh, street
 
+ONCOMING = "oncoming"
 VEHICLES = (AgentKind.CAR, AgentKind.CAR, AgentKind.VAN, AgentKind.TRUCK)
 
 
 def stream(stage: Stage, d: Draw, name: str, count: int, first_s: float, every_s: float, speed_mps: float) -> None:
     """Add vehicles on the lane that the course crosses first, that keep to their right of way.
 
-    The first is at the conflict `first_s` after the ego would be, the next ones `every_s` apart.
+    Those named `ONCOMING` come the other way. The first is at the conflict `first_s` after the ego would be, the next
+    ones `every_s` apart.
     """
     crossing = [c for _, _, c in stage.course.conflicts if c.kind == "cross"] or [c for *_, c in stage.course.conflicts]
+    if name == ONCOMING:
+        crossing = [c for c in crossing if _comes_towards(stage, c)] or crossing
     for k in range(count if crossing else 0):
         kind = d.choice(f"{name} kind {k}", VEHICLES)
         stage.cross_traffic(crossing[0], 5.0, speed_mps, kind, back_m=120.0, late_s=first_s + k * every_s)
+
+
+def _comes_towards(stage: Stage, conflict: Conflict) -> bool:
+    """Whether the traffic of a conflict drives straight on against the course's direction before the junction."""
+    ways = [w.start_m for w in stage.course.ways if w.junction]
+    own = stage.spot(ways[0] if ways else 0.0)[1]
+    other = stage.roads.pose(conflict.other, 0.0)[1]
+    return math.cos(other - own) < -0.7 and stage.roads.map.lanes[conflict.other].turn == "straight"
 
 
 @family()
@@ -41,7 +55,7 @@ def unprotected_turn(d: Draw) -> Scenario:
     stream(
         stage,
         d,
-        "oncoming",
+        ONCOMING,
         d.choice("count", (2, 3)),
         d.uniform("first_s", -0.3, 0.4),
         d.uniform("every_s", 2.0, 3.0),

@@ -23,7 +23,7 @@ def cut_in(d: Draw) -> Scenario:
     keep a safe distance, also to one who has just moved in (DE StVO § 4, GB Highway Code rule 126).
     """
     place = street(d, 320.0, (50.0, 70.0), lanes=2, real=0.0)
-    stage = stage_at(d, place, duration_s=25.0)
+    stage = stage_at(d, place, duration_s=45.0)
     aside = stage.lane_m(place.at_m, -1)
     pace = stage.speed_mps
     ahead = d.uniform("ahead_m", 17.0, 22.0)
@@ -49,7 +49,7 @@ def hard_braking_lead(d: Draw) -> Scenario:
     stop when the one in front brakes suddenly (DE StVO § 4 (1), US UVC 11-310).
     """
     place = street(d, 300.0, (40.0, 70.0), lanes=1)
-    stage = stage_at(d, place, duration_s=30.0)
+    stage = stage_at(d, place, duration_s=45.0)
     gap = stage.speed_mps * d.uniform("gap_s", 1.7, 2.3) + 5.0
     brake = place.at_m + d.uniform("brake_at_m", 50.0, 90.0)
     stage.move(
@@ -88,25 +88,25 @@ def tailgater(d: Draw) -> Scenario:
 def wrong_way_driver(d: Draw) -> Scenario:
     """Somebody comes towards the ego on the ego's own lane, notices late, stops, and moves back to the other side.
 
-    A good driver slows down at once, keeps to the near edge, stops if need be, and goes on when the lane is free. The
-    rule that binds: whoever has the right of way must not insist on it (DE StVO § 1 (2), § 11 (3)).
+    A good driver slows down at once, keeps to the near edge, stops in time, lets the other clear the lane, and goes on.
+    The rule that binds: whoever has the right of way must not insist on it (DE StVO § 1 (2), § 11 (3)).
     """
     place = street(d, 320.0, (40.0, 70.0))
-    stage = stage_at(d, place, duration_s=40.0)
+    stage = stage_at(d, place, duration_s=60.0)
     far = stage.lane_m(place.at_m, 1)
     from_m = min(place.at_m + d.uniform("from_m", 200.0, 280.0), stage.course.length_m - 5.0)
-    speed, sees = d.uniform("speed", 8.0, 12.0), d.uniform("sees_at_m", 60.0, 85.0)
-    line = stage.line(from_m, 0.0)
+    speed, sees = d.uniform("speed", 8.0, 12.0), d.uniform("sees_at_m", 50.0, 70.0)
     notices = speed * (from_m - sees) / (speed + stage.speed_mps)  # so far it has come when the ego is `sees` away
+    back = {"aside_m": -far * stage.middle, "heeds": Heed.EGO}
     stage.move(
-        d.choice("kind", DRIVERS), line,
-        Phase(speed_mps=speed),
-        Phase(Trigger(When.REACHED, notices), 0.0, brake_mps2=3.5, heeds=Heed.EGO),
+        d.choice("kind", DRIVERS), stage.line(from_m, 0.0),
+        Phase(speed_mps=speed, heeds=Heed.EGO),
+        Phase(Trigger(When.REACHED, notices), 0.0, brake_mps2=5.0, heeds=Heed.EGO),
         Phase(
-            Trigger(When.STOOD, d.uniform("stands_s", 2.0, 4.0)), 3.0, aside_m=-far * stage.middle, aside_mps=1.5,
-            blinker=round(-stage.middle), heeds=Heed.EGO,
+            Trigger(When.STOOD, d.uniform("stands_s", 9.0, 12.0)), 2.0, aside_mps=1.5, blinker=round(-stage.middle),
+            **back,
         ),
-        Phase(after(4.0), 8.0, aside_m=-far * stage.middle),
+        Phase(after(4.0), 8.0, **back),
     )  # fmt: skip
     return stage.scenario(vehicles=2, people=0, clear_oncoming=True)
 
@@ -197,7 +197,7 @@ def cyclist_swerving(d: Draw) -> Scenario:
     rule that binds: distance when passing (DE StVO § 5 (4), FR Code R414-4, GB Highway Code rule 163).
     """
     place = street(d, 300.0, (30.0, 50.0))
-    stage = stage_at(d, place, duration_s=40.0)
+    stage = stage_at(d, place, duration_s=55.0)
     parked = place.at_m + d.uniform("parked_m", 80.0, 120.0)
     edge = stage.edge_m(parked)
     stage.put(AgentKind.CAR, parked, edge + 0.4)
@@ -221,7 +221,7 @@ def cyclist_against_traffic(d: Draw) -> Scenario:
     The rule that binds: regard for those who can be hurt, whatever they do wrong (DE StVO § 1 (2)).
     """
     place = street(d, 260.0, (30.0, 50.0))
-    stage = stage_at(d, place, duration_s=35.0)
+    stage = stage_at(d, place, duration_s=45.0)
     from_m = place.at_m + d.uniform("from_m", 130.0, 180.0)
     keeps = stage.edge_m(place.at_m) + d.uniform("from edge", 1.0, 1.5)
     onto = keeps - stage.edge_m(place.at_m) + 0.7  # the verge or pavement
@@ -245,7 +245,7 @@ def slow_tractor(d: Draw) -> Scenario:
         d, "straight", (START_M, -1.75), (START_M + length, -1.75), speed=speed_kmh(d, 60.0, 80.0), edge="shoulder",
         length=length + 80.0,
     )  # fmt: skip
-    stage = stage_at(d, Place(course, 20.0, True), duration_s=35.0)
+    stage = stage_at(d, Place(course, 20.0, True), duration_s=60.0)
     stage.move(
         AgentKind.TRACTOR, stage.line(0.0, length), Phase(speed_mps=d.uniform("pace", 4.5, 7.0)),
         start_m=d.uniform("ahead_m", 90.0, 130.0),
@@ -261,7 +261,7 @@ def end_of_queue(d: Draw) -> Scenario:
     keep so far behind that one can stop (DE StVO § 4).
     """
     place = street(d, 320.0, (50.0, 80.0))
-    stage = stage_at(d, place, duration_s=40.0)
+    stage = stage_at(d, place, duration_s=65.0)
     last = place.at_m + d.uniform("queue_m", 110.0, 150.0)
     goes = d.uniform("goes_s", 16.0, 20.0)
     for k in range(4):
