@@ -84,7 +84,7 @@ class Scene:
         route = egodriver_pb2.Route(timestamp_us=self.now_us(step), waypoints=points)
         return egodriver_pb2.RouteRequest(session_uuid=uuid, route=route)
 
-    def truth(self, uuid: str, step: int) -> egodriver_pb2.GroundTruthRequest:
+    def recording(self, uuid: str, step: int) -> egodriver_pb2.GroundTruthRequest:
         """A recorded future that swerves, which no driver may look at."""
         truth = egodriver_pb2.GroundTruth(timestamp_us=self.now_us(step))
         for k in range(50):

@@ -188,7 +188,7 @@ def truth_is_not_used(caller: Caller) -> str:
     told = []
     for step in range(2):
         caller.observe(name, step)
-        caller.call("submit_recording_ground_truth", scene.truth(name, step))
+        caller.call("submit_recording_ground_truth", scene.recording(name, step))
         told.append(caller.call("drive", scene.drive(name, step)))
     caller.end(name)
     gap = apart_m(plain, told[-1])
