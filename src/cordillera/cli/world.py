@@ -23,6 +23,8 @@ def add_world(
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     scene_arguments(verb)
+    family = "a family of scenarios in place of --map; it brings its own place, weather, hour and duration"
+    verb.add_argument("--family", default="", metavar="NAME", help=family)
     cameras = f"that the scene names, of {', '.join(WORDS[:-1])}"
     verb.add_argument("--cameras", type=cameras_of, default="front-wide,front-tele", help=cameras)
     verb.add_argument("--size", type=size_of, default="1920x1080", help="of a camera's picture, as WIDTHxHEIGHT")
@@ -38,5 +40,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     if not arguments.cameras:
         raise ValueError("--cameras none: a scene needs at least one camera; name one")
     recipe = SceneRecipe(arguments.map, arguments.seed, arguments.duration, arguments.weather, arguments.time)
+    if arguments.family:
+        recipe = SceneRecipe(seed=arguments.seed, family=arguments.family)
     export_scene(ExportJob(recipe, arguments.cameras, arguments.size, arguments.output))
     return 0

@@ -34,11 +34,12 @@ class ExportJob:
 def export_scene(job: ExportJob, console: Console | None = None) -> Path:
     """A job -> the scene archive, with a drive by the expert as the recorded one; ValueError for a map that is none."""
     console = console or Console()
-    with console.status(f"reading {job.recipe.map} and driving it once (the first run compiles the kernels)"):
+    where = job.recipe.family or job.recipe.map
+    with console.status(f"reading {where} and driving it once (the first run compiles the kernels)"):
         rollout = recorded(job.recipe)
-        road_map = load_map(job.recipe.map)
+        name = rollout.scenario.map
         cameras = rig(job.cameras, *job.size, vehicle=rollout.scenario.vehicle)
-        path = write_scene(job.output, rollout, road_map, xodr_of(job.recipe.map), job.recipe, cameras)
+        path = write_scene(job.output, rollout, load_map(name), xodr_of(name), job.recipe, cameras)
     driven_s = (rollout.final.t_us - rollout.scenario.initial.t_us) * 1e-6
     console.print(
         f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB): {driven_s:.1f} s driven ({rollout.ended}).",

@@ -20,13 +20,13 @@ import numpy as np
 
 from cordillera import __version__
 from cordillera.geometry import quat_from_yaw, transform_of
-from cordillera.serve.convert import HALF_PIXEL
 from cordillera.types import AgentKind, Agents, Camera, Float, Rig, RoadMap, Rollout, Scenario, Weather, WorldState
 from cordillera.world.scenarios import make_family
 from cordillera.world.spawn import make_scenario
 
 EPOCH_US = 1_000_000
 SHUTTER_US = 30_000
+CORNER_PX = 0.5  # from the first pixel's outer corner, where the wire counts from, to its centre
 FORMAT = "cordillera-scene"
 VERSION = 2  # 1 had principal points half a pixel off
 MAX_BYTES = 256 * 1024 * 1024  # of one member, unpacked
@@ -220,7 +220,7 @@ def _calibration(scene: str, index: int, camera: Camera) -> dict[str, Any]:
     parameters: dict[str, Any] = {
         "resolution": [camera.width, camera.height],
         "shutter_type": "GLOBAL",
-        "principal_point": [camera.cx + HALF_PIXEL, camera.cy + HALF_PIXEL],
+        "principal_point": [camera.cx + CORNER_PX, camera.cy + CORNER_PX],
     }
     if is_ftheta:
         parameters |= {
@@ -254,7 +254,7 @@ def _camera(calibration: dict[str, Any]) -> Camera:
     tf = np.array(calibration["T_sensor_rig"], dtype=np.float64)
     name = str(calibration["logical_sensor_name"])
     return Camera(
-        name, kind, int(width), int(height), x - HALF_PIXEL, y - HALF_PIXEL, tuple(forward), tuple(backward), tf
+        name, kind, int(width), int(height), x - CORNER_PX, y - CORNER_PX, tuple(forward), tuple(backward), tf
     )
 
 

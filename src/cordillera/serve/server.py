@@ -8,7 +8,7 @@ import ipaddress
 import logging
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,17 +152,27 @@ async def serve(
 
     Raises ValueError for an address that needs more protection than it has, OSError for one that is taken.
     """
-    server = Server(services, config)
+    await serve_all([(services, config)], lambda addresses: ready(addresses[0]), beside)
+
+
+async def serve_all(
+    parts: Sequence[tuple[Mapping[str, object], ServerConfig]],
+    ready: Callable[[list[str]], None],
+    beside: tuple[Callable[[], Awaitable[None]], ...] = (),
+) -> None:
+    """The same for several servers at once, each with its services and its address."""
+    servers = [Server(services, config) for services, config in parts]
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    await server.start()
+    for server in servers:
+        await server.start()
     tasks = [asyncio.ensure_future(work()) for work in beside]
-    ready(server.address)
+    ready([server.address for server in servers])
     await ended.wait()
     for task in tasks:
         task.cancel()
-    await server.stop()
+    await asyncio.gather(*(server.stop() for server in servers))
 
 
 class Background:
