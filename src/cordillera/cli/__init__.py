@@ -17,7 +17,6 @@ from cordillera.cli.check_driver import add_check_driver
 from cordillera.cli.data import add_data
 from cordillera.cli.faith import add_faith
 from cordillera.cli.serve import add_serve
-from cordillera.cli.serve_world import add_serve_world
 from cordillera.cli.train import add_train
 from cordillera.cli.world import add_world
 from cordillera.types import Weather
@@ -130,7 +129,6 @@ def parser() -> argparse.ArgumentParser:
     add_data(verbs, cameras_of, seed_of)
     add_train(verbs, cameras_of, seed_of)
     add_world(verbs, scene_arguments, number(1.0, 3600.0, "seconds"))
-    add_serve_world(verbs, scene_arguments, number(1.0, 3600.0, "seconds"))
     add_serve(verbs, number(1.0, 86400.0, "seconds"))
     add_check_driver(verbs, number(0.1, 1e6, "milliseconds"))
     add_faith(verbs, cameras_of, size_of, number(0.0, 60.0, "seconds"))

@@ -1,4 +1,4 @@
-"""The verbs that give our worlds to other simulators: `cordillera export-scene`."""
+"""The verbs that give our worlds to other simulators: `cordillera export-scene`, and those of `serve_world`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cordillera.cli.cameras import WORDS, cameras_of, size_of
+from cordillera.cli.serve_world import add_serve_world
 
 Verbs = argparse._SubParsersAction
 Check = Callable[[str], object]
@@ -31,6 +32,7 @@ def add_world(
     verb.add_argument("--duration", type=seconds, default=25.0, help="seconds that the recorded drive takes at most")
     verb.add_argument("--output", type=Path, required=True, help="the archive; its name ends in .usdz")
     verb.set_defaults(run=run_export)
+    add_serve_world(verbs, scene_arguments, seconds)
 
 
 def run_export(arguments: argparse.Namespace) -> int:
