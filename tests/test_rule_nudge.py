@@ -155,3 +155,17 @@ def test_a_door_that_opens_late_does_not_undo_the_way_past_the_cars_before_it():
     assert plain.max() > 0.2
     beside = (opened[:, 0] > 4.0) & (opened[:, 0] < 12.0)
     assert opened[beside, 1].max() > 0.5 * plain.max()
+
+
+def test_a_wrong_way_driver_is_named_evaded_and_stopped_for():
+    row = (AgentKind.CAR, 45.0, 0.1, CAR)
+    for speed in (9.0, 0.0):
+        decision = drive(sight([(*row, {"yaw_rad": np.pi, "speed_mps": speed})], speed=10.0))
+        trace = decision.reasoning
+        assert trace is not None
+        assert (trace.longitudinal, trace.lateral, trace.side) == (Longitudinal.YIELD, Lateral.IN_LANE_NUDGE, "right")
+        assert {cause.kind for cause in trace.causes} == {"wrong-way driver"} and "wrong-way driver" in trace.text
+        assert -0.8 < decision.trajectory.xyz[-1, 1] < -0.2
+        assert decision.trajectory.xyz[-1, 0] < 35.0
+    beside = drive(sight([(AgentKind.CAR, 45.0, 3.4, CAR, {"yaw_rad": np.pi, "speed_mps": 9.0})], speed=10.0))
+    assert beside.reasoning is not None and beside.reasoning.lateral is Lateral.LANE_KEEPING

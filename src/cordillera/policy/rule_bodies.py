@@ -14,6 +14,7 @@ SLOW_MPS, SLOW_SHARE = 7.5, 0.6  # who is slower than this, also as a share of w
 LONG_S = 20.0  # a vehicle of the traffic that has stood so long, with nothing to wait for, stands for good
 GROUND = int(AgentKind.POTHOLE)  # from this code on agents are no bodies but ground
 SIDE_M = 9.0
+AGAINST_RAD = math.radians(150.0)
 LANE_M, QUEUE_GAP_M = 0.9, 14.0  # so near to the lane's middle, and to the next one, vehicles that stand are a queue
 
 
@@ -69,7 +70,7 @@ def _manner(scene: Scene, i: int, row: int) -> tuple[float, float] | None:
     if kind in SLOW_KINDS and STANDS_MPS <= speed < SLOW_MPS:
         allowed = float(scene.path.cap[scene.path.index(float(scene.s_m[i]))])
         return (1.2, 0.8) if turn < math.radians(35.0) and speed < SLOW_SHARE * allowed else None
-    if speed >= STANDS_MPS or queued(scene, i):
+    if speed >= STANDS_MPS or queued(scene, i) or wrong_way(scene, i):
         return None
     if scene.scripted[i] or agents.task[row] == 1 or agents.wait_s[row] > LONG_S:
         return 0.8, 0.3
@@ -88,6 +89,17 @@ def queued(scene: Scene, i: int) -> bool:
         if k != i and apart < QUEUE_GAP_M and _in_line(scene, k):
             return True
     return False
+
+
+def wrong_way(scene: Scene, i: int) -> bool:
+    """Whether near agent `i` is a vehicle in mid-lane that heads, or has come to a stand, against the ego's way.
+
+    Those with their hazard lights on have broken down there.
+    """
+    row = int(scene.rows[i])
+    vehicle = scene.kind(row) < AgentKind.CONE and scene.kind(row) not in (*WALKERS, AgentKind.BICYCLE)
+    against = abs(float(scene.turn_rad[i])) > AGAINST_RAD and abs(float(scene.side_m[i])) < LANE_M
+    return bool(vehicle and against and scene.scripted[i] and scene.agents.blinker[row] != 2)
 
 
 def _in_line(scene: Scene, i: int) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cordillera.policy.rule_bodies import GROUND
+from cordillera.policy.rule_bodies import GROUND, wrong_way
 from cordillera.policy.rule_line import SPACING_M
 from cordillera.policy.rule_scene import WALKERS, Scene, fitting
 from cordillera.policy.rule_speed import DT_S, HALT, STEPS, Constraint, Profile
@@ -173,6 +173,8 @@ def _cause(scene: Scene, i: int, row: int, place: float) -> Cause:
         return Cause(name, scene.target(row), fitting(name, relation), scene.t_us, gap)
     if name == "emergency vehicle":
         relation = "crossing with its siren on"
+    elif wrong_way(scene, i):
+        name, relation = "wrong-way driver", "coming the other way in the ego lane"
     elif abs(turn) > math.radians(140.0):
         name, relation = ("cyclist", "riding against the traffic") if name == "cyclist" else (
             "oncoming vehicle", "coming the other way in the ego lane"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cordillera.policy.rule_bodies import GROUND, queued
+from cordillera.policy.rule_bodies import GROUND, queued, wrong_way
 from cordillera.policy.rule_path import Cluster, Upstream, Zone
 from cordillera.policy.rule_scene import WALKERS, Scene, braking_to, clearances, corridor, fitting
 from cordillera.policy.rule_speed import DT_S, EVER, FOLLOW, HALT, Constraint, Profile
@@ -67,9 +67,12 @@ def _in_the_way(scene: Scene, i: int, rear: float, turn: float, speed: float, ha
         ) / abs(drift)
         cause = Cause("cross-traffic vehicle", target, "crossing ahead", scene.t_us, gap)
         return Constraint(HALT, rear - 1.0, cause, Longitudinal.YIELD, until_s=max(clear, 0.2))
-    if along < -0.5:
-        cause = Cause("oncoming vehicle", target, "coming the other way in the ego lane", scene.t_us, gap)
-        return Constraint(FOLLOW, rear, cause, Longitudinal.YIELD, along)
+    if along < -0.5 or wrong_way(scene, i):
+        kind = "wrong-way driver" if wrong_way(scene, i) else "oncoming vehicle"
+        cause = Cause(kind, target, "coming the other way in the ego lane", scene.t_us, gap)
+        if along < -0.5:
+            return Constraint(FOLLOW, rear, cause, Longitudinal.YIELD, along)
+        return Constraint(HALT, rear - CLEAR_M, cause, Longitudinal.YIELD)  # room for it to move over
     moves = int(scene.agents.kind[row]) < 64 and (speed > 0.3 or not scene.scripted[i] or queued(scene, i))
     kind, relation = (
         ("lead vehicle", "ahead in the ego lane")

@@ -38,7 +38,7 @@ def child_after_ball(d: Draw) -> Scenario:
     binds: special care where children may be (DE StVO § 3 (2a), GB Highway Code rule 205).
     """
     place = street(d, 140.0, (30.0, 40.0))
-    stage = stage_at(d, place, duration_s=30.0)
+    stage = stage_at(d, place, duration_s=50.0)
     at = place.at_m + d.uniform("at_m", 55.0, 85.0)
     edge = stage.edge_m(at)
     for k, ahead in enumerate((-11.5, -5.0, 4.5)):
