@@ -125,6 +125,28 @@ def test_speed_is_found_from_poses_without_rates(stub):
     assert_allclose(plans[1].xyz, plans[0].xyz, atol=0.02)
 
 
+def test_turning_is_found_from_poses_where_rates_tell_nothing_of_it(stub):
+    """Others fill in linear_velocity alone; a car on a circle then seems to go straight, and plans from there."""
+    plans = []
+    for told in (True, False):
+        request = start()
+        stub.start_session(request)
+        message = egomotion(request.session_uuid)
+        for k, (stamped, state) in enumerate(zip(message.trajectory.poses, message.dynamic_states, strict=True)):
+            yaw = 0.02 * 0.8 * (k - 15)  # 8 m/s on a radius of 50 m
+            quat = (0.0, 0.0, math.sin(0.5 * yaw), math.cos(0.5 * yaw))
+            stamped.pose.CopyFrom(pose_message((50.0 * math.sin(yaw), 50.0 * (1.0 - math.cos(yaw)), 0.0), quat))
+            state.angular_velocity.z = 0.16 if told else 0.0
+        stub.submit_egomotion_observation(message)
+        bend = route(request.session_uuid)
+        for k, point in enumerate(bend.route.waypoints):
+            point.x, point.y = 50.0 * math.sin(0.08 * k), 50.0 * (1.0 - math.cos(0.08 * k))
+        stub.submit_route(bend)
+        plans.append(trajectory_of(stub.drive(drive(request.session_uuid)).trajectory, "local").xyz)
+    assert_allclose(plans[1], plans[0], atol=2e-3)
+    assert plans[0][20, 1] > 2.0
+
+
 def test_a_route_of_an_earlier_time_is_moved_to_now(stub):
     """Waypoints are in the rig frame of their own stamp; the car has moved 8 m since."""
     plans = []

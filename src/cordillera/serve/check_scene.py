@@ -23,7 +23,7 @@ from cordillera.types import Camera, Float
 
 STEP_US = 100_000
 HISTORY = 16
-WAYPOINTS, SPACING_M = 20, 4.0
+WAYPOINTS, SPACING_M = 20, 80.0 / 19.0
 START_US = 1_700_000_000_000_000
 SKY, GRASS, ROAD, LINE = (150, 180, 215), (85, 110, 70), (80, 80, 84), (235, 235, 230)
 
@@ -78,8 +78,8 @@ class Scene:
         return request
 
     def route(self, uuid: str, step: int, count: int = WAYPOINTS) -> egodriver_pb2.RouteRequest:
-        """`count` waypoints straight ahead, padded with NaN to the contract's 20."""
-        points = [vec_message((SPACING_M * k, 0.0, 0.0)) for k in range(1, count + 1)]
+        """`count` waypoints from beside the car straight ahead, padded with NaN to the contract's 20."""
+        points = [vec_message((SPACING_M * k, 0.0, 0.0)) for k in range(count)]
         points += [vec_message((np.nan,) * 3)] * (WAYPOINTS - count)
         route = egodriver_pb2.Route(timestamp_us=self.now_us(step), waypoints=points)
         return egodriver_pb2.RouteRequest(session_uuid=uuid, route=route)

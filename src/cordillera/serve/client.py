@@ -22,7 +22,7 @@ from cordillera.serve.wire import common_pb2, egodriver_pb2
 from cordillera.serve.wire.services import DRIVER, Stub
 from cordillera.types import Camera, Decision, EgoState, Float, Observation, Route, Trajectory
 
-WAYPOINTS, SPACING_M = 20, 4.0  # the contract's route: 80 m
+WAYPOINTS, ROUTE_M = 20, 80.0  # the contract's route
 POINTS, STEP_US = 64, 100_000  # our plans
 NEAR_M = 0.02  # two observations of one drive agree on where the car was
 LONGEST_GAP_US = 1_000_000
@@ -266,15 +266,18 @@ def states_of(poses: Trajectory, ego: EgoState) -> list[EgoState]:
 
 
 def contract_route(route: Route) -> Float:
-    """A route in the rig frame -> 20 waypoints 4 m apart, padded with NaN behind its end."""
+    """A route in the rig frame -> 20 waypoints over 80 m from beside the car on, padded with NaN behind its end.
+
+    This is what AlpaSim's own route generator gives: equal distances, and the height of the rig's origin.
+    """
     line = np.asarray(route.xyz, dtype=np.float64).reshape(-1, 3)
     out = np.full((WAYPOINTS, 3), np.nan)
     if len(line) < 2:
         out[: len(line)] = line
         return out
-    ways = SPACING_M * np.arange(1, WAYPOINTS + 1)
+    ways = np.linspace(0.0, ROUTE_M, WAYPOINTS)
     within = ways <= arc_length(line)[-1]
-    out[: int(within.sum())] = interpolate(line, ways[within])
+    out[: int(within.sum())] = interpolate(line, ways[within]) * (1.0, 1.0, 0.0)
     return out
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cordillera.geometry import rotate, transform_of
+from cordillera.geometry import quat_multiply, rotate, transform_of
 from cordillera.types import EgoState, Float, Int, Trajectory
 
 KEPT_US = 10_000_000
 STALE_US = 150_000  # the car's place may be carried on so far past the newest pose
+LEAST_MPS, LEAST_RADPS = 0.5, 1e-4
 RATES_OVER_US = 50_000  # a velocity that is not told is taken over at least so long, where there are poses
 
 
@@ -63,8 +64,11 @@ class Track:
         state = self.states[at]
         velocity = state.velocity_mps if self.told[at] else self._velocity(at)
         xyz, quat = self.poses(np.array([t_us]))
-        yaw_rate = state.yaw_rate_radps
-        return EgoState(t_us, xyz[0], quat[0], velocity, state.accel_mps2, state.curvature_1pm, yaw_rate)
+        yaw_rate, curvature = state.yaw_rate_radps, state.curvature_1pm
+        if yaw_rate == 0.0:  # not told, or straight on; the poses know which
+            yaw_rate = self._yaw_rate(at)
+            curvature = yaw_rate / float(velocity[0]) if abs(float(velocity[0])) > LEAST_MPS else 0.0
+        return EgoState(t_us, xyz[0], quat[0], velocity, state.accel_mps2, curvature, yaw_rate)
 
     def poses(self, t_us: Int) -> tuple[Float, Float]:
         """Times (N,) -> positions (N, 3) and quaternions (N, 4) in local; beyond the ends at constant velocity."""
@@ -99,11 +103,24 @@ class Track:
     def _times(self) -> Int:
         return np.array([s.t_us for s in self.states], dtype=np.int64)
 
-    def _velocity(self, at: int) -> Float:
-        """The velocity in the rig frame at a pose, by the pose before it (or after the first); 0 of a single pose."""
+    def _other(self, at: int) -> EgoState | None:
+        """The pose by which rates at a pose are found: one before it, or the one after the first; None of one pose."""
         state = self.states[at]
         others = [s for s in self.states[:at] if state.t_us - s.t_us >= RATES_OVER_US] or self.states[:at]
-        other = others[-1] if others else (self.states[at + 1] if at + 1 < len(self.states) else None)
+        return others[-1] if others else (self.states[at + 1] if at + 1 < len(self.states) else None)
+
+    def _yaw_rate(self, at: int) -> float:
+        """The yaw rate at a pose in rad/s, by another pose; 0 where float32 does not tell it from none."""
+        state, other = self.states[at], self._other(at)
+        if other is None:
+            return 0.0
+        turned = quat_multiply(other.quat_xyzw * np.array([-1.0, -1.0, -1.0, 1.0]), state.quat_xyzw)
+        rate = 2.0 * float(np.arctan(turned[2] / turned[3])) / ((state.t_us - other.t_us) * 1e-6)
+        return rate if abs(rate) > LEAST_RADPS else 0.0
+
+    def _velocity(self, at: int) -> Float:
+        """The velocity in the rig frame at a pose, by another pose; 0 of a single pose."""
+        state, other = self.states[at], self._other(at)
         if other is None:
             return np.zeros(3)
         gone = (state.xyz - other.xyz) / ((state.t_us - other.t_us) * 1e-6)
