@@ -169,3 +169,17 @@ def test_a_wrong_way_driver_is_named_evaded_and_stopped_for():
         assert decision.trajectory.xyz[-1, 0] < 35.0
     beside = drive(sight([(AgentKind.CAR, 45.0, 3.4, CAR, {"yaw_rad": np.pi, "speed_mps": 9.0})], speed=10.0))
     assert beside.reasoning is not None and beside.reasoning.lateral is Lateral.LANE_KEEPING
+
+
+def test_a_siren_behind_is_made_way_for_until_it_is_past():
+    def siren(at, kind=AgentKind.AMBULANCE):
+        trace_of = drive(sight([(kind, at, 2.1, VAN, {"speed_mps": 14.0})], speed=10.0))
+        assert trace_of.reasoning is not None
+        return trace_of, trace_of.reasoning
+
+    behind, why = siren(-30.0)
+    assert (why.longitudinal, why.lateral, why.side) == (Longitudinal.YIELD, Lateral.IN_LANE_NUDGE, "right")
+    assert {cause.relation for cause in why.causes} == {"approaching from behind with its siren on"}
+    assert behind.trajectory.xyz[-1, 1] < -0.4
+    for _, other in (siren(30.0), siren(-30.0, AgentKind.VAN)):
+        assert other.lateral is Lateral.LANE_KEEPING

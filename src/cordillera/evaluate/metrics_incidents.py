@@ -22,7 +22,8 @@ from cordillera.types import AgentKind, MetricResult, RoadMap, Rollout
 HARD_BRAKE_MPS2 = 4.0
 BEFORE_S = 0.5  # the brake, when the danger was there
 SIRENS = (AgentKind.AMBULANCE, AgentKind.POLICE_CAR, AgentKind.FIRE_ENGINE)
-SIREN_BEHIND_M, SIREN_ASIDE_M = 30.0, 1.5
+SIREN_BEHIND_M = 30.0
+SIREN_ROOM_M = 0.3  # that it needs beside the ego
 HELD_UP_S = 10.0
 
 
@@ -61,7 +62,8 @@ def sirens_held_up(rollout: Rollout, road_map: RoadMap) -> MetricResult:
         ahead = road.agents[:, column, 0] - road.progress
         behind = track.there[:, column] & (ahead < 0.0) & (ahead > -SIREN_BEHIND_M)
         aside = np.where(behind, road.agents[:, column, 1], 0.0) - road.aside
-        held = behind & (np.abs(aside) < SIREN_ASIDE_M)
+        room = np.abs(aside) - 0.5 * (track.width_m + float(track.size[column, 1]))
+        held = behind & (room < SIREN_ROOM_M)
         count += any((b - a) * DT_S > HELD_UP_S for a, b in stretches(held))
     return result("emergency vehicles held up", count, "", "lower")
 

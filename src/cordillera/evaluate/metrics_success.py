@@ -2,7 +2,8 @@
 
 A drive passes when it has no collision through a fault of its own, never leaves the road, runs no red light and no
 stop sign, drives against nobody, heeds those who direct traffic, and gets on. In a scenario of a family a collision
-through another's fault is no pass either: what a good driver does there is to foresee it. How far it has to get:
+through another's fault is no pass either, for a good driver foresees it, nor is holding up an emergency vehicle. How
+far a drive has to get:
 
 * where the scenario states a least progress (a tag "progress:80", in metres), it makes that or arrives;
 * else, in a scenario of a family, it arrives if a free driver could have done so in 60 % of the time, and makes at
@@ -18,6 +19,7 @@ from __future__ import annotations
 import math
 
 from cordillera.evaluate.metrics_collision import at_fault_collisions
+from cordillera.evaluate.metrics_incidents import sirens_held_up
 from cordillera.evaluate.metrics_progress import free_drive
 from cordillera.evaluate.metrics_road import off_road, wrong_way_stretches
 from cordillera.evaluate.metrics_rules import gestures_ignored, red_lights, stop_signs
@@ -40,7 +42,7 @@ def failure(rollout: Rollout, road_map: RoadMap) -> str:
     """Why a drive failed, the gravest reason first; "" where it passed.
 
     One of "error", "interrupted", "collision", "off-road", "red light", "wrong way", "stop sign", "gesture ignored",
-    "struck", "not arrived", "no progress".
+    "struck", "siren held up", "not arrived", "no progress".
     """
     if rollout.ended.startswith("error"):
         return "error"
@@ -60,6 +62,8 @@ def failure(rollout: Rollout, road_map: RoadMap) -> str:
         return "gesture ignored"
     if rollout.scenario.family and rollout.ended == "collision":
         return "struck"
+    if rollout.scenario.family and sirens_held_up(rollout, road_map).value:
+        return "siren held up"
     return _too_short(rollout, road_map)
 
 

@@ -17,7 +17,7 @@ from cordillera.evaluate.suite_stats import Comparison, Estimate, compare, metri
 # The gravest first, as in `metrics.failure`.
 GRAVITY = (
     "error", "collision", "off-road", "red light", "wrong way", "stop sign", "gesture ignored", "struck",
-    "not arrived", "no progress",
+    "siren held up", "not arrived", "no progress",
 )  # fmt: skip
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from cordillera.policy.rule_aside import Nudge
 from cordillera.policy.rule_change import waiting_for
 from cordillera.policy.rule_hazard import hazard_constraints
 from cordillera.policy.rule_lateral import manoeuvre, poses
 from cordillera.policy.rule_line import SPACING_M
-from cordillera.policy.rule_nudge import Nudge, nudge_of
+from cordillera.policy.rule_nudge import nudge_of
 from cordillera.policy.rule_path import path_of
 from cordillera.policy.rule_road import (
     curve_cause,

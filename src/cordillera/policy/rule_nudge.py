@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from cordillera.policy.rule_bodies import Body, bodies, waits, wrong_way
+from cordillera.policy.rule_aside import Nudge, evading, making_way
+from cordillera.policy.rule_bodies import Body, bodies, waits
 from cordillera.policy.rule_groups import (
     AFTER_M,
     OUT_M,
@@ -20,7 +20,6 @@ from cordillera.policy.rule_groups import (
     tightest,
     whole,
 )
-from cordillera.policy.rule_room import room_of
 from cordillera.policy.rule_scene import WALKERS, Scene, fitting
 from cordillera.policy.rule_speed import HALT, LIMIT, Constraint
 from cordillera.policy.rule_way import Move
@@ -30,7 +29,6 @@ SIDE_MPS2, SIDE_MAX_MPS2 = 1.6, 2.2  # of a move to the side
 GAIN_MPS2 = 1.4  # with which the ego gains speed as it passes
 BEFORE_M = 0.6  # from the front bumper to a body while the offset is held
 STOP_M = 0.8
-EVADE_M, EVADE_EDGE_M = 90.0, 0.15  # how near a wrong-way driver is evaded, and how near to the lane's edge
 TOUCH_M = 0.1  # from a body that the ego moves away from
 WAIT_ROOM = 1.35  # times the shortest move out, where one waits for a gap
 UNDER_WAY_RAD = 0.08
@@ -40,20 +38,9 @@ THEIR_BRAKE_MPS2 = 4.5  # with which those who come can brake for one who is bes
 ONCOMING_MPS = 6.0  # the least speed that is expected of them
 
 
-@dataclass(frozen=True, eq=False)
-class Nudge:
-    """Moves to the side with what they ask of the speed, and what they are called."""
-
-    moves: tuple[Move, ...] = ()
-    constraints: tuple[Constraint, ...] = ()
-    lateral: Lateral = Lateral.LANE_KEEPING
-    cause: Cause | None = None
-    side: str = ""
-
-
 def nudge_of(scene: Scene) -> Nudge:
     """A scene -> what to do about the bodies in the way ahead."""
-    aside = _evading(scene)
+    aside = evading(scene)
     if aside is not None:
         return aside
     seen = bodies(scene)
@@ -80,31 +67,9 @@ def nudge_of(scene: Scene) -> Nudge:
             named = _named(scene, group, offer)
         if short:
             break
+    if not moves and not limits:
+        return making_way(scene) or Nudge()
     return Nudge(tuple(moves), tuple(limits), *named)
-
-
-def _evading(scene: Scene) -> Nudge | None:
-    """A wrong-way driver near ahead -> to the near edge of the lane, None without one."""
-    for i, row in enumerate(map(int, scene.rows)):
-        gap = float(scene.s_m[i] - scene.reach_m[i, 0]) - scene.front_m
-        if not 0.0 < gap < EVADE_M or not wrong_way(scene, i):
-            continue
-        room = room_of(scene.roads, scene.path)
-        left, right, lane_left, lane_right = room.span(scene.path, scene.station_m, scene.front_m + gap)
-        on_left = scene.roads.map.traffic_side == "left"
-        free = (
-            (min(left, lane_left) if on_left else min(right, lane_right)) - 0.5 * scene.vehicle.width_m - EVADE_EDGE_M
-        )
-        if free < 0.2:
-            return None
-        to = free if on_left else -free
-        cause = Cause(
-            "wrong-way driver", scene.target(row), "coming the other way in the ego lane", scene.t_us, gap, "lateral"
-        )  # fmt: skip
-        reach = max(2.0 * scene.speed_mps, 8.0)
-        move = Move(scene.station_m - 0.1, scene.station_m + reach, to)
-        return Nudge((move,), (), Lateral.IN_LANE_NUDGE, cause, "left" if on_left else "right")
-    return None
 
 
 def _nearer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cordillera.types import AgentKind, Gesture, Heed, LightState, Phase, Scenario, Trigger, When
-from cordillera.world.scenarios.cast import after, child, near, stage_at
+from cordillera.world.scenarios.cast import SIZE, after, child, near, stage_at
 from cordillera.world.scenarios.draw import Draw
 from cordillera.world.scenarios.family import family
 from cordillera.world.scenarios.lights import cross_from_the_side
@@ -21,13 +21,16 @@ def emergency_from_behind(d: Draw) -> Scenario:
     on after it. The rule that binds: make way at once (DE StVO § 38, GB Highway Code rule 219, US UVC 11-405).
     """
     place = lit_junction(d, before_m=110.0)
-    stage = stage_at(d, place, duration_s=40.0)
+    stage = stage_at(d, place, duration_s=60.0)
     ahead = stage.lights_ahead()
     stage.light((ahead[0][1],), LightState.RED, until_s=d.uniform("red_s", 14.0, 18.0))
     stage.light((ahead[0][1],), LightState.GREEN, from_s=18.0)
-    aside = 1.75  # half on the next lane, or over the centre line
+    kind = d.choice("kind", SIRENS)
+    aside = (
+        0.5 * (stage.vehicle.width_m + SIZE[kind][1]) + 0.15
+    )  # past a car at the near edge, not past one in mid-lane
     stage.move(
-        d.choice("kind", SIRENS), stage.line(-90.0, stage.course.length_m, aside),
+        kind, stage.line(-90.0, stage.course.length_m, aside),
         Phase(speed_mps=stage.speed_mps + d.uniform("faster", 3.0, 6.0), brake_mps2=5.0, heeds=Heed.EVERYONE),
         start_m=d.uniform("from_m", 0.0, 30.0),
     )  # fmt: skip
