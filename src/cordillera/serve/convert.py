@@ -24,6 +24,8 @@ from cordillera.types import Camera, EgoState, Float, Trajectory
 HALF_PIXEL = 0.5
 NORM_SLACK = 1e-2  # how far a quaternion's length may be from 1; float32 loses 1e-7
 T_MAX_US = 2**62
+FARTHEST_M = 1e7  # of a pose from its frame's origin; float32 is coarser than 1 m there
+FASTEST = {"velocity": 200.0, "angular velocity": 50.0, "acceleration": 1000.0}  # m/s, rad/s, m/s2
 
 
 def vec_message(xyz: Iterable[float]) -> common_pb2.Vec3:
@@ -49,6 +51,8 @@ def pose_of(message: common_pb2.Pose, what: str = "pose") -> tuple[Float, Float]
     quat = np.array([message.quat.x, message.quat.y, message.quat.z, message.quat.w], dtype=np.float64)
     if not (np.isfinite(xyz).all() and np.isfinite(quat).all()):
         raise ValueError(f"{what} is not finite: {xyz.tolist()}, {quat.tolist()}; send numbers, or leave it out")
+    if np.abs(xyz).max() > FARTHEST_M:
+        raise ValueError(f"{what} is at {xyz.tolist()} m; {FARTHEST_M:g} m from the origin is the farthest")
     norm = float(np.linalg.norm(quat))
     if abs(norm - 1.0) > NORM_SLACK:
         raise ValueError(f"{what} has a quaternion of length {norm:.3f}; send one of length 1")
@@ -119,6 +123,8 @@ def ego_of(t_us: int, pose: common_pb2.Pose, state: common_pb2.DynamicState, wha
     for name, values in (("velocity", velocity), ("angular velocity", rates), ("acceleration", accel)):
         if not np.isfinite(values).all():
             raise ValueError(f"the {name} of {what} is not finite: {values.tolist()}; send numbers, or leave it out")
+        if np.abs(values).max() > FASTEST[name]:
+            raise ValueError(f"the {name} of {what} is {values.tolist()}, which no car has; send m, s and rad")
     speed, yaw_rate = float(velocity[0]), float(rates[2])
     curvature = yaw_rate / speed if abs(speed) > 0.5 else 0.0
     return EgoState(t_us, xyz, quat, velocity, float(accel[0]), curvature, yaw_rate)

@@ -10,6 +10,7 @@ from cordillera.types import Float, Route
 
 SHOWN_M = 200.0  # as far as our own routes are shown
 MOST_WAYPOINTS = 5000
+LONGEST_M = 10_000.0
 AHEAD_M = (0.5, 30.0)  # a line that begins so far ahead of the car is carried back to it
 BEND_OVER_M = 20.0
 BEND_RAD = 0.6  # within that length: a turn
@@ -20,16 +21,21 @@ def waypoints_of(xyz: Float) -> tuple[Float, bool]:
     """Waypoints (N, 3) with rows of NaN as padding -> those that count (M, 3), and whether the route ends there.
 
     The contract's list has a fixed length and is padded where the route is shorter: a padded route ends, one that is
-    not goes on. Points that repeat the one before are left out. Infinite numbers are refused with a ValueError.
+    not goes on. Points that repeat the one before are left out. Infinite numbers are refused with a ValueError, and so
+    is a line longer than any drive, which would be sampled point by point.
     """
     if np.isinf(xyz).any():
         raise ValueError("a waypoint is infinite; pad with NaN")
+    if (np.abs(xyz) > LONGEST_M).any():
+        raise ValueError(f"a waypoint is {np.nanmax(np.abs(xyz)):g} m away; {LONGEST_M:g} m is the farthest")
     finite = np.asarray(np.isfinite(xyz).all(axis=1))
     ends = len(xyz) > 0 and not bool(finite[-1])
     line = xyz[finite]
     if len(line) > 1:
         moved = np.linalg.norm(np.diff(line, axis=0), axis=1) > 1e-3
         line = line[np.concatenate([[True], moved])]
+        if arc_length(line)[-1] > LONGEST_M:
+            raise ValueError(f"the route is {arc_length(line)[-1]:.0f} m long; send at most {LONGEST_M:g} m ahead")
     return line, ends
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cordillera.geometry import quat_multiply, rotate, transform_of
+from cordillera.serve.convert import FASTEST
 from cordillera.types import EgoState, Float, Int, Trajectory
 
 KEPT_US = 10_000_000
@@ -63,6 +64,9 @@ class Track:
         at = max(int(np.searchsorted(times, t_us, side="right")) - 1, 0)
         state = self.states[at]
         velocity = state.velocity_mps if self.told[at] else self._velocity(at)
+        if np.abs(velocity).max() > FASTEST["velocity"]:
+            speed = float(np.linalg.norm(velocity))
+            raise ValueError(f"the poses say that the car goes at {speed:g} m/s; send metres and microseconds")
         xyz, quat = self.poses(np.array([t_us]))
         yaw_rate, curvature = state.yaw_rate_radps, state.curvature_1pm
         if yaw_rate == 0.0:  # not told, or straight on; the poses know which
