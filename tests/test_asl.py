@@ -25,7 +25,7 @@ def test_what_is_whole_is_given_before_the_damage_is_named(tmp_path: Path) -> No
     path = tmp_path / "a.asl"
     write_records(path, [b"one", b"two", b"three"])
     whole = path.read_bytes()
-    for cut, reason in ((1, "record 2 is cut short"), (6, "length of record 2")):
+    for cut, reason in ((1, "record 2 at byte 14 is cut short"), (6, "length of record 2")):
         path.write_bytes(whole[:-cut])
         seen = read_records(path)
         assert [next(seen), next(seen)] == [b"one", b"two"]

@@ -16,7 +16,8 @@ from cordillera.geometry import transform_of
 from cordillera.presets.world import recorded, xodr_of
 from cordillera.sensors.rig import rig
 from cordillera.serve.convert import camera_message
-from cordillera.serve.scene import EPOCH_US, SceneRecipe, read_scene, tf_ecef_map, write_scene
+from cordillera.serve.recipe import SceneRecipe
+from cordillera.serve.scene import EPOCH_US, read_scene, tf_ecef_map, write_scene
 from cordillera.types import Rollout, same
 from cordillera.world.maps import load_map
 from cordillera.world.opendrive.reader import parse_opendrive

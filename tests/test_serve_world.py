@@ -20,7 +20,8 @@ from cordillera.sensors.rig import rig
 from cordillera.sensors.scene import build_scene
 from cordillera.serve.controller import Controller, blind
 from cordillera.serve.physics import Ground, on_road
-from cordillera.serve.scene import EPOCH_US, SceneRecipe, box_pose
+from cordillera.serve.recipe import SceneRecipe
+from cordillera.serve.scene import EPOCH_US, box_pose
 from cordillera.serve.sensorsim import SceneRenderer, encoded, mounted, place_agents
 from cordillera.serve.traffic import TrafficSession
 from cordillera.types import Decision, EgoState, Rollout, Trajectory, WorldState

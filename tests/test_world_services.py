@@ -26,8 +26,9 @@ from cordillera.sensors.render import CpuRenderer
 from cordillera.sensors.rig import rig
 from cordillera.serve.client import contract_route
 from cordillera.serve.convert import camera_message, pose_message, transform_message
+from cordillera.serve.recipe import SceneRecipe, scene_id_of
 from cordillera.serve.route import route_of, waypoints_of
-from cordillera.serve.scene import EPOCH_US, SceneArchive, SceneRecipe, read_scene, scene_id_of, write_scene
+from cordillera.serve.scene import EPOCH_US, SceneArchive, read_scene, write_scene
 from cordillera.serve.scenes import Scenes, archived, made
 from cordillera.serve.sensorsim import scaled
 from cordillera.serve.sensorsim_service import Cameras, shot_of

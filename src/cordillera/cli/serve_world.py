@@ -48,7 +48,7 @@ def add_serve_world(
 def run_serve_world(arguments: argparse.Namespace) -> int:
     server = server_config(arguments)
     from cordillera.presets.serve_world import ServeWorldJob, serve_world
-    from cordillera.serve.scene import SceneRecipe
+    from cordillera.serve.recipe import SceneRecipe
     from cordillera.serve.sessions import SessionLimits
 
     if not arguments.cameras:

@@ -1,4 +1,4 @@
-"""The verbs that give our worlds to other simulators: `cordillera export-scene`, and those of `serve_world`."""
+"""The verbs that give our worlds to other simulators: `cordillera export-scene`, and those of its two siblings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from cordillera.cli.asl import add_asl
 from cordillera.cli.cameras import WORDS, cameras_of, size_of
 from cordillera.cli.serve_world import add_serve_world
 
@@ -33,11 +34,12 @@ def add_world(
     verb.add_argument("--output", type=Path, required=True, help="the archive; its name ends in .usdz")
     verb.set_defaults(run=run_export)
     add_serve_world(verbs, scene_arguments, seconds)
+    add_asl(verbs)
 
 
 def run_export(arguments: argparse.Namespace) -> int:
     from cordillera.presets.world import ExportJob, export_scene
-    from cordillera.serve.scene import SceneRecipe
+    from cordillera.serve.recipe import SceneRecipe
 
     if not arguments.cameras:
         raise ValueError("--cameras none: a scene needs at least one camera; name one")

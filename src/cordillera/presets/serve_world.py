@@ -14,7 +14,8 @@ from rich.console import Console
 from cordillera.sensors.rig import rig
 from cordillera.serve.controller_service import ControllerService
 from cordillera.serve.physics_service import PhysicsService
-from cordillera.serve.scene import EPOCH_US, SceneRecipe
+from cordillera.serve.recipe import SceneRecipe
+from cordillera.serve.scene import EPOCH_US
 from cordillera.serve.scenes import Scenes, SceneSource, archived, made
 from cordillera.serve.sensorsim_service import SensorsimService
 from cordillera.serve.server import ServerConfig, credentials_of, serve_all

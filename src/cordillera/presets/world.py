@@ -14,7 +14,8 @@ from cordillera.policy.rule import RuleExpert
 from cordillera.runtime.driver import SafeDriver
 from cordillera.sensors.observe import Observer
 from cordillera.sensors.rig import rig
-from cordillera.serve.scene import SceneRecipe, write_scene
+from cordillera.serve.recipe import SceneRecipe
+from cordillera.serve.scene import write_scene
 from cordillera.types import Rollout
 from cordillera.world.maps import load_map
 from cordillera.world.opendrive.write import write_opendrive

@@ -8,6 +8,11 @@ from pathlib import Path
 
 HEAD = struct.Struct(">I")
 MAX_RECORD_BYTES = 64 * 1024 * 1024
+KEEP = "keep what is whole with --partial, or take the file again from the run that wrote it"
+
+
+class DamagedError(ValueError):
+    """An ASL file that breaks off or goes wrong; the records before are sound."""
 
 
 def write_records(path: Path, records: Iterable[bytes]) -> int:
@@ -28,7 +33,7 @@ def write_records(path: Path, records: Iterable[bytes]) -> int:
 
 
 def read_records(path: Path) -> Iterator[bytes]:
-    """An ASL file -> its serialised entries in order; ValueError where it is cut short or is none.
+    """An ASL file -> its serialised entries in order; DamagedError names the byte where it is cut short or is none.
 
     A rollout that was stopped leaves its last record cut short; all those before it are given first.
     """
@@ -36,15 +41,26 @@ def read_records(path: Path) -> Iterator[bytes]:
     if not path.is_file():
         raise ValueError(f"{path}: no such ASL file")
     with path.open("rb") as file:
-        count = 0
+        count, offset = 0, 0
         while head := file.read(HEAD.size):
             if len(head) < HEAD.size:
-                raise ValueError(f"{path}: cut short within the length of record {count}; the records before are whole")
+                raise DamagedError(
+                    f"{path}: cut short at byte {offset}, within the length of record {count}; the {count} records "
+                    f"before are whole: {KEEP}"
+                )
             (length,) = HEAD.unpack(head)
             if length > MAX_RECORD_BYTES:
-                raise ValueError(f"{path}: record {count} claims {length} bytes; this is no ASL file, or it is damaged")
+                remedy = KEEP if count else "give the .asl file that the runtime wrote"
+                raise DamagedError(
+                    f"{path}: at byte {offset} record {count} claims {length} bytes; this is no ASL file, or it is "
+                    f"damaged there: {remedy}"
+                )
             record = file.read(length)
             if len(record) < length:
-                raise ValueError(f"{path}: record {count} is cut short; the {count} records before it are whole")
+                raise DamagedError(
+                    f"{path}: record {count} at byte {offset} is cut short: {len(record)} of {length} bytes are there; "
+                    f"the {count} records before are whole: {KEEP}"
+                )
             yield record
             count += 1
+            offset += HEAD.size + length

@@ -20,9 +20,8 @@ import numpy as np
 
 from cordillera import __version__
 from cordillera.geometry import quat_from_yaw, transform_of
-from cordillera.types import AgentKind, Agents, Camera, Float, Rig, RoadMap, Rollout, Scenario, Weather, WorldState
-from cordillera.world.scenarios import make_family
-from cordillera.world.spawn import make_scenario
+from cordillera.serve.recipe import SceneRecipe, recipe_note, scene_id_of
+from cordillera.types import AgentKind, Agents, Camera, Float, Rig, RoadMap, Rollout, WorldState
 
 EPOCH_US = 1_000_000
 SHUTTER_US = 30_000
@@ -43,29 +42,6 @@ LABELS = {
 OTHER_LABEL = "protruding_object"
 
 
-@dataclass(frozen=True)
-class SceneRecipe:
-    """How a scene is made: what `make_scenario` takes, or `make_family` where a family is named.
-
-    A family draws its own place, weather, hour and duration, so only `seed`, `split` and `region` count beside it.
-    """
-
-    map: str = ""
-    seed: int = 0
-    duration_s: float = 20.0
-    weather: str = "clear"
-    hour: float = 12.0
-    family: str = ""
-    split: str = "test"
-    region: str = ""
-
-    def scenario(self) -> Scenario:
-        """The scenario; ValueError for a map that cannot be read or driven, or a family that is not known."""
-        if self.family:
-            return make_family(self.family, self.seed, self.split, self.region)
-        return make_scenario(self.map, self.seed, self.duration_s, Weather(self.weather), self.hour, self.region)
-
-
 @dataclass(frozen=True, eq=False)
 class SceneArchive:
     """What an archive holds, as read."""
@@ -78,11 +54,6 @@ class SceneArchive:
     tf_world_rig: Float  # (T, 4, 4)
     tracks: dict[str, tuple[str, Float, Float]]  # id -> label, size (3,), rows (N, 8): t_us, xyz, quaternion xyzw
     xodr: str
-
-
-def scene_id_of(scenario: Scenario) -> str:
-    """A scenario -> the name by which the wire calls its scene."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"cordillera-{scenario.name}-{scenario.weather.value}-{scenario.hour:g}h")
 
 
 def write_scene(path: Path, rollout: Rollout, road_map: RoadMap, xodr: str, recipe: SceneRecipe, rig: Rig) -> Path:
@@ -100,7 +71,7 @@ def write_scene(path: Path, rollout: Rollout, road_map: RoadMap, xodr: str, reci
     origin = {"format": FORMAT, "version": VERSION, "map_sha256": road_map.sha256, "recipe": asdict(recipe)}
     mesh = ground_mesh(road_map)
     members = {
-        "metadata.yaml": _json(_metadata(scene, rollout, road_map, rig)),  # JSON is YAML
+        "metadata.yaml": _json(_metadata(scene, rollout, road_map, rig, recipe)),  # JSON is YAML
         "rig_trajectories.json": _json(_rig_trajectories(scene, states, rig, xodr)),
         "sequence_tracks.json": _json({scene: _tracks(states)}),
         "map.xodr": xodr.encode(),
@@ -171,7 +142,7 @@ def _json(value: object) -> bytes:
     return json.dumps(value, indent=1).encode()
 
 
-def _metadata(scene: str, rollout: Rollout, road_map: RoadMap, rig: Rig) -> dict[str, Any]:
+def _metadata(scene: str, rollout: Rollout, road_map: RoadMap, rig: Rig, recipe: SceneRecipe) -> dict[str, Any]:
     start_s = (rollout.scenario.initial.t_us + EPOCH_US) * 1e-6
     end_s = (rollout.final.t_us + EPOCH_US) * 1e-6
     return {
@@ -182,7 +153,11 @@ def _metadata(scene: str, rollout: Rollout, road_map: RoadMap, rig: Rig) -> dict
         "uuid": str(uuid.uuid5(uuid.NAMESPACE_URL, f"cordillera:{scene}:{road_map.sha256}")),
         "is_resumable": False,
         "sensors": {"camera_ids": [camera.name for camera in rig.cameras], "lidar_ids": []},
-        "logger": {"name": "cordillera", "run_id": scene, "run_url": None},
+        "logger": {
+            "name": "cordillera",
+            "run_id": recipe_note(recipe),
+            "run_url": None,
+        },  # goes into the runtime's logs
         "time_range": {"start": start_s, "end": end_s},
         "training_step_outputs": {},
     }

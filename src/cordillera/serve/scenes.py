@@ -14,7 +14,8 @@ import numpy as np
 
 from cordillera.geometry import quat_of
 from cordillera.sensors.render import RenderConfig
-from cordillera.serve.scene import SceneRecipe, read_scene, scene_id_of
+from cordillera.serve.recipe import SceneRecipe, scene_id_of
+from cordillera.serve.scene import read_scene
 from cordillera.serve.sensorsim import SceneRenderer
 from cordillera.serve.wire.services import RefusedError
 from cordillera.types import Rig, Scenario, Trajectory
