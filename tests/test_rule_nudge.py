@@ -5,16 +5,20 @@ import dataclasses
 import numpy as np
 import pytest
 
+from cordillera.loop import roll_out
 from cordillera.policy.rule import RuleExpert
 from cordillera.policy.rule_path import path_of
 from cordillera.policy.rule_room import room_of, whose
 from cordillera.policy.rule_speed import LIMIT, Constraint, SpeedConfig, solve_speed
-from cordillera.runtime.driver import DriverConfig, motion_faults
+from cordillera.reasoning.match import does_lateral, does_longitudinal, offsets
+from cordillera.runtime.driver import DriverConfig, SafeDriver, motion_faults
 from cordillera.sensors.observe import Observer
 from cordillera.types import AgentKind, Agents, Cause, Gesture, Lateral, Longitudinal
 from cordillera.world.maps import load_map
 from cordillera.world.roads import LanePosition, compile_map
+from cordillera.world.scenarios import make_family
 from cordillera.world.spawn import make_scenario
+from cordillera.world.world import World
 
 ROAD = "built:straight,length=400,speed=50"
 EXPERT = RuleExpert()
@@ -183,3 +187,24 @@ def test_a_siren_behind_is_made_way_for_until_it_is_past():
     assert behind.trajectory.xyz[-1, 1] < -0.4
     for _, other in (siren(30.0), siren(-30.0, AgentKind.VAN)):
         assert other.lateral is Lateral.LANE_KEEPING
+
+
+@pytest.mark.parametrize("family", ["slow_tractor", "debris", "double_parked_van"])
+def test_what_the_expert_says_his_plan_does_also_on_the_way_back_and_at_the_end(family):
+    scenario = make_family(family, 1, "val")
+    world = World(scenario)
+    done = []
+
+    class Told:
+        name = "told"
+
+        def decide(self, observation):
+            decision = EXPERT.decide(observation)
+            trace, plan = decision.reasoning, decision.trajectory
+            offset = offsets(plan, observation.truth.state.ego, world)
+            across = does_lateral(trace.lateral, trace.side, plan, offset)
+            done.append(does_longitudinal(trace.longitudinal, plan) and across)
+            return decision
+
+    roll_out(scenario, world, Observer(), SafeDriver(Told()))
+    assert np.mean(done) > 0.97

@@ -30,8 +30,18 @@ from cordillera.policy.rule_signals import disorder_constraints, gesture_constra
 from cordillera.policy.rule_speed import HALT, Constraint, Profile, SpeedConfig, solve_speed
 from cordillera.policy.rule_traffic import lead_constraints, zone_constraints
 from cordillera.policy.rule_way import line_of
+from cordillera.reasoning.match import does_lateral, does_longitudinal
 from cordillera.reasoning.schema import sentence
-from cordillera.types import Cause, Decision, Longitudinal, Observation, ReasoningTrace, VehicleSpec
+from cordillera.types import (
+    Cause,
+    Decision,
+    Lateral,
+    Longitudinal,
+    Observation,
+    ReasoningTrace,
+    Trajectory,
+    VehicleSpec,
+)  # fmt: skip
 
 BINDS_MPS = 0.15  # what a constraint must take away, in m/s over the plan, to be named
 
@@ -64,9 +74,10 @@ class RuleExpert:
         nudge = nudge_of(scene) if waiting is None else Nudge()
         scene = replace(scene, line=line_of(scene, nudge.moves, waiting.change if waiting else None))
         constraints, profile = self.plan(scene, waiting.constraints if waiting else nudge.constraints)
-        trace = self._explain(scene, constraints, profile, nudge)
+        plan = poses(scene, profile.s_m)
+        trace = self._explain(scene, constraints, profile, nudge, plan)
         latency = (time.perf_counter() - started) * 1e3
-        return Decision(poses(scene, profile.s_m), (), trace, self.name, latency)
+        return Decision(plan, (), trace, self.name, latency)
 
     def plan(self, scene: Scene, gaps: tuple[Constraint, ...]) -> tuple[tuple[Constraint, ...], Profile]:
         """A scene, and what a move to the side asks for -> all constraints, and the speed profile that heeds them."""
@@ -91,18 +102,27 @@ class RuleExpert:
         )  # fmt: skip
 
     def _explain(
-        self, scene: Scene, constraints: tuple[Constraint, ...], profile: Profile, nudge: Nudge
+        self, scene: Scene, constraints: tuple[Constraint, ...], profile: Profile, nudge: Nudge, plan: Trajectory
     ) -> ReasoningTrace:
-        """The decision and its causes: the constraint that took most from the ride, and the move."""
+        """The decision and its causes: the constraint that took most from the ride, and the move.
+
+        What the plan does not do is not said: what slows less than the word says adapts the speed, and a move to the
+        side that has not begun within the plan, or is over but for the way back, is none.
+        """
         most = int(np.argmax(profile.taken))
         if profile.taken[most] < BINDS_MPS or most == 0:
             cause, longitudinal = curve_cause(scene)
         else:
             cause, longitudinal = constraints[most - 1].cause, constraints[most - 1].decision
+        adapts = Longitudinal.SPEED_ADAPTATION
+        if not does_longitudinal(longitudinal, plan) and does_longitudinal(adapts, plan):
+            longitudinal = adapts
+        lateral, ways, side = manoeuvre(scene)
         if nudge.cause is not None:
-            lateral, ways, side = nudge.lateral, (nudge.cause,), nudge.side
-        else:
-            lateral, ways, side = manoeuvre(scene)
+            offset, _ = scene.line.at(profile.s_m)
+            moves = does_lateral(nudge.lateral, nudge.side, plan, offset)
+            if moves or not does_lateral(Lateral.LANE_KEEPING, "", plan, offset):
+                lateral, ways, side = nudge.lateral, (nudge.cause,), nudge.side
         causes: tuple[Cause, ...] = (cause, *ways)
         text = sentence(longitudinal, lateral, causes, side=side)
         return ReasoningTrace(longitudinal, lateral, causes, text, self.name, side)

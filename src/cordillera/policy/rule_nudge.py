@@ -275,8 +275,8 @@ def _cause(scene: Scene, group: Group, t_us: int) -> Cause:
 
 
 def _named(scene: Scene, group: Group, offer: Offer) -> tuple[Lateral, Cause | None, str]:
-    """What passing a group is called, once it is near."""
-    if group.s0_m - scene.front_m > max(3.5 * scene.speed_mps, 15.0) or abs(offer.to_m) < 0.2:
+    """What passing a group is called."""
+    if abs(offer.to_m) < 0.2:
         return Lateral.LANE_KEEPING, None, ""
     lateral = Lateral.OUT_OF_LANE_NUDGE if offer.lane else Lateral.IN_LANE_NUDGE
     if offer.lane == "along" and abs(offer.to_m) > 2.2:

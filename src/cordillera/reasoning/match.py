@@ -50,6 +50,7 @@ def does_lateral(decision: Lateral | None, side: str, path: Trajectory, offset_m
 
     `offset_m` (N,): how far the path is from the centre of the lane in which it begins, left positive; without it
     the first heading takes the lane's place. A path too short to have reached its manoeuvre is not held against it.
+    Who comes back to the centre of his lane keeps it.
     """
     if decision is None:
         return True
@@ -65,7 +66,7 @@ def does_lateral(decision: Lateral | None, side: str, path: Trajectory, offset_m
     turned = float(motion.yaw_rad[-1] - motion.yaw_rad[0])
     driven = float(np.hypot(*np.diff(path.xyz[:, :2], axis=0).T).sum())
     rules: dict[Lateral, Callable[[], bool]] = {
-        Lateral.LANE_KEEPING: lambda: float(np.abs(away).max()) < KEEPS_M,
+        Lateral.LANE_KEEPING: lambda: float(np.abs(away).max()) < KEEPS_M or _comes_back(offset),
         Lateral.TURN: lambda: (turned * sign if sign else abs(turned)) > (TURN_RAD if driven > SHORT_M else -TURN_RAD),
         Lateral.LANE_CHANGE: lambda: toward > LEAVES_M or (driven < SHORT_M and against < LEAVES_M),
         Lateral.MERGE_SPLIT: lambda: against < KEEPS_M,
@@ -75,6 +76,10 @@ def does_lateral(decision: Lateral | None, side: str, path: Trajectory, offset_m
         Lateral.ABORT: lambda: float(np.abs(offset[-1])) < KEEPS_M,
     }
     return rules[decision]()
+
+
+def _comes_back(offset: Float) -> bool:
+    return abs(float(offset[-1])) < LEAVES_M and float(np.abs(offset).max()) < abs(float(offset[0])) + LEAVES_M
 
 
 def offsets(path: Trajectory, ego: EgoState, world: World) -> Float | None:
