@@ -210,7 +210,7 @@ def session_bytes(method: str, session: str) -> bytes:
 def server() -> Background:
     """A server of ours to throw at, with a policy that needs no model, and a camera."""
     served = Served("fuzzed", lambda number: SafeDriver(RouteFollower()), (CAMERA,))
-    service = DriverService(served, ServiceConfig(sessions=32, idle_s=5.0))
+    service = DriverService(served, ServiceConfig(sessions=10_000, idle_s=60.0))
     config = ServerConfig(port=0, grace_s=2.0, message_mb=1.0)
     return Background({DRIVER: service}, config, (service.reap,), service.stop)
 

@@ -71,9 +71,11 @@ def transform_from(message: common_pb2.Pose, what: str = "pose") -> Float:
 
 def trajectory_message(trajectory: Trajectory) -> common_pb2.Trajectory:
     """A trajectory -> its message; the frame is the receiver's to know."""
+    pose, vec, quat = common_pb2.Pose, common_pb2.Vec3, common_pb2.Quat  # looked up once: plans have many poses
+    rows = zip(trajectory.t_us.tolist(), trajectory.xyz.tolist(), trajectory.quat_xyzw.tolist(), strict=True)
     poses = [
-        common_pb2.PoseAtTime(timestamp_us=int(t), pose=pose_message(xyz, quat))
-        for t, xyz, quat in zip(trajectory.t_us, trajectory.xyz, trajectory.quat_xyzw, strict=True)
+        common_pb2.PoseAtTime(timestamp_us=t, pose=pose(vec=vec(x=x, y=y, z=z), quat=quat(w=q_w, x=q_x, y=q_y, z=q_z)))
+        for t, (x, y, z), (q_x, q_y, q_z, q_w) in rows
     ]
     return common_pb2.Trajectory(poses=poses)
 
@@ -81,17 +83,24 @@ def trajectory_message(trajectory: Trajectory) -> common_pb2.Trajectory:
 def trajectory_of(message: common_pb2.Trajectory, frame: str, what: str = "trajectory") -> Trajectory:
     """A message -> the trajectory, perhaps empty; ValueError for bad poses and for stamps that do not increase."""
     count = len(message.poses)
-    t_us, xyz, quat = np.zeros(count, dtype=np.int64), np.zeros((count, 3)), np.zeros((count, 4))
-    for k, stamped in enumerate(message.poses):
-        t_us[k] = time_of(stamped.timestamp_us, f"pose {k} of {what}")
-        xyz[k], quat[k] = pose_of(stamped.pose, f"pose {k} of {what}")
+    stamps, rows = [], []
+    for stamped in message.poses:
+        vec, quat = stamped.pose.vec, stamped.pose.quat
+        stamps.append(stamped.timestamp_us)
+        rows.append((vec.x, vec.y, vec.z, quat.x, quat.y, quat.z, quat.w))
+    numbers = np.array(rows, dtype=np.float64).reshape(-1, 7)
+    norms = np.linalg.norm(numbers[:, 3:], axis=1, keepdims=True)
+    sound = (np.abs(numbers[:, :3]) <= FARTHEST_M).all(axis=1) & (np.abs(norms[:, 0] - 1.0) <= NORM_SLACK)
+    for k in np.flatnonzero(~sound):
+        pose_of(message.poses[int(k)].pose, f"pose {k} of {what}")  # raises, and says what is wrong
+    t_us = np.array([time_of(t, f"pose {k} of {what}") for k, t in enumerate(stamps)], dtype=np.int64)
     if count and (np.diff(t_us) <= 0).any():
         k = int(np.argmax(np.diff(t_us) <= 0))
         raise ValueError(
             f"the stamps of {what} do not increase: pose {k} is at {t_us[k]} us, the next at {t_us[k + 1]} us; "
             "send each time once, in order"
         )
-    return Trajectory(t_us, xyz, quat, frame)
+    return Trajectory(t_us, numbers[:, :3], numbers[:, 3:] / norms, frame)
 
 
 def time_of(stamp: int, what: str) -> int:

@@ -26,6 +26,7 @@ class Track:
 
     states: list[EgoState] = field(default_factory=list)
     told: list[bool] = field(default_factory=list)  # whether the velocity of each was
+    _known: tuple[Int, Float, Float, Float] | None = None  # what `_arrays` made of the states
 
     def extend(self, poses: Trajectory, states: list[EgoState] | None) -> int:
         """Poses in order, and their states if they came with rates -> how many were new.
@@ -42,6 +43,7 @@ class Track:
             self.told.append(states is not None)
             added += 1
         self._forget()
+        self._known = None
         return added
 
     def _forget(self) -> None:
@@ -76,19 +78,14 @@ class Track:
 
     def poses(self, t_us: Int) -> tuple[Float, Float]:
         """Times (N,) -> positions (N, 3) and quaternions (N, 4) in local; beyond the ends at constant velocity."""
-        times = self._times()
-        xyz = np.stack([s.xyz for s in self.states])
-        quat = np.stack([s.quat_xyzw for s in self.states])
-        for k in range(1, len(quat)):
-            if quat[k] @ quat[k - 1] < 0.0:
-                quat[k] = -quat[k]
+        times, xyz, quat, told_quat = self._arrays()
         clock = t_us.astype(np.float64)
         known = times.astype(np.float64)
         out = np.stack([np.interp(clock, known, xyz[:, d]) for d in range(3)], axis=-1)
         turned = np.stack([np.interp(clock, known, quat[:, d]) for d in range(4)], axis=-1)
         exact = np.clip(np.searchsorted(times, t_us), 0, len(times) - 1)
         same = times[exact] == t_us
-        out[same], turned[same] = xyz[exact[same]], np.stack([s.quat_xyzw for s in self.states])[exact[same]]
+        out[same], turned[same] = xyz[exact[same]], told_quat[exact[same]]
         for end in (0, len(times) - 1):
             state = self.states[end]
             velocity = rotate(state.quat_xyzw, state.velocity_mps if self.told[end] else self._velocity(end))
@@ -105,7 +102,18 @@ class Track:
         return transform_of(xyz[0], quat[0])
 
     def _times(self) -> Int:
-        return np.array([s.t_us for s in self.states], dtype=np.int64)
+        return self._arrays()[0]
+
+    def _arrays(self) -> tuple[Int, Float, Float, Float]:
+        """Times, positions, quaternions without jumps of sign, and quaternions as they were told."""
+        if self._known is None:
+            times = np.array([s.t_us for s in self.states], dtype=np.int64)
+            xyz = np.array([s.xyz for s in self.states]).reshape(-1, 3)
+            quat = np.array([s.quat_xyzw for s in self.states]).reshape(-1, 4)
+            flips = np.einsum("ij,ij->i", quat[1:], quat[:-1]) < 0.0
+            sign = np.where(np.append(0, np.cumsum(flips)) % 2 == 1, -1.0, 1.0)[: len(quat)]
+            self._known = times, xyz, quat * sign[:, None], quat
+        return self._known
 
     def _other(self, at: int) -> EgoState | None:
         """The pose by which rates at a pose are found: one before it, or the one after the first; None of one pose."""
