@@ -29,7 +29,7 @@ from cordillera.types import Camera
 
 CAMERAS = ("camera_front_wide_120fov", "camera_front_tele_30fov")
 SIZES = ((384, 216), (960, 540), (1920, 1080))
-FORMATS = {"JPEG": 2, "PNG": 1}
+FORMATS: dict[str, Any] = {"JPEG": 2, "PNG": 1}
 
 
 def timed(calls: int, call: Callable[[int], Any]) -> tuple[float, float, Any]:
@@ -42,7 +42,7 @@ def timed(calls: int, call: Callable[[int], Any]) -> tuple[float, float, Any]:
     return float(np.median(spent)), float(np.percentile(spent, 95)), answer
 
 
-def picture_request(scene: HostedScene, camera: Camera, image_format: int) -> sensorsim_pb2.RGBRenderRequest:
+def picture_request(scene: HostedScene, camera: Camera, image_format: Any) -> sensorsim_pb2.RGBRenderRequest:
     """A scene and a camera -> the request for a picture of how the scene starts, with everybody in it."""
     state = scene.scenario.initial
     ego = state.ego
