@@ -38,6 +38,9 @@ def add_serve(verbs: Verbs[argparse.ArgumentParser], seconds: Check) -> None:
     )  # fmt: skip
     address_arguments(verb)
     verb.add_argument("--sessions", type=count_from(1), default=64, help="at once")
+    verb.add_argument(
+        "--threads", type=count_from(1), default=1, help="of one decision of a model; more for few sessions"
+    )
     verb.add_argument("--idle", type=seconds, default=600.0, help="seconds after which a silent session is closed")
     verb.add_argument(
         "--unsafe-pickle", action="store_true",
@@ -109,6 +112,8 @@ def run_serve(arguments: argparse.Namespace) -> int:
         aliases=dict(arguments.camera),
         pickled=arguments.unsafe_pickle,
     )
-    job = ServeJob(arguments.policy, arguments.reasoning, arguments.cameras, arguments.size, server, service)
+    job = ServeJob(
+        arguments.policy, arguments.reasoning, arguments.cameras, arguments.size, arguments.threads, server, service
+    )
     serve_policy(job)
     return 0

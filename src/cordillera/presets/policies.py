@@ -23,10 +23,11 @@ SILENCE = 0.25  # adaptive: of easy windows half were trained to say nothing, of
 PLANS = 6  # that are sampled; the one in their middle is driven
 
 
-def policy_of(name: str, reasoning: str = "always", seed: int = 0) -> Policy:
+def policy_of(name: str, reasoning: str = "always", seed: int = 0, threads: int = 2) -> Policy:
     """A bundled name or the folder of a trained model -> what drives; ValueError says what there is.
 
     A folder holds either exported graphs, which run without torch, or a checkpoint in the released layout.
+    Graphs use so many threads a decision.
     """
     if reasoning not in REASONING:
         raise ValueError(f"reasoning {reasoning!r} is not one of {', '.join(REASONING)}")
@@ -34,7 +35,7 @@ def policy_of(name: str, reasoning: str = "always", seed: int = 0) -> Policy:
         return POLICIES[name]()
     folder = WEIGHTS / NANO if name == NANO else Path(name)
     if (folder / "student.json").is_file():
-        return _student(folder, reasoning, seed)
+        return _student(folder, reasoning, seed, threads)
     if (folder / "config.json").is_file():
         return _checkpoint(folder, reasoning, seed)
     if name == NANO:
@@ -52,13 +53,13 @@ def seen_by(policy: Policy) -> tuple[tuple[str, ...], tuple[int, int] | None]:
     return wants.cameras, wants.image_size if any(wants.image_size) else None
 
 
-def _student(folder: Path, reasoning: str, seed: int) -> Policy:
+def _student(folder: Path, reasoning: str, seed: int, threads: int) -> Policy:
     from cordillera.policy.student import Student, StudentConfig
     from cordillera.policy.vla.grammar import TextGrammar
     from cordillera.policy.vla.prompt import CLOSING
 
     silence = SILENCE if reasoning == "adaptive" else 1.0
-    config = StudentConfig(samples=PLANS, reason=reasoning != "off", silence=silence, seed=seed)
+    config = StudentConfig(PLANS, reason=reasoning != "off", silence=silence, threads=threads, seed=seed)
     student = Student(folder, config, parse=parse, name=folder.name)
     student.grammar = TextGrammar(following, student.tokenizer.encode, student.tokenizer.encode(CLOSING))
     return student

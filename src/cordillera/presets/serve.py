@@ -34,6 +34,7 @@ class ServeJob:
     reasoning: str = "always"
     cameras: tuple[str, ...] = ()  # for policies that do not say themselves which they read
     size: tuple[int, int] = (384, 216)
+    threads: int = 1  # of a decision of exported graphs; sessions run beside each other
     server: ServerConfig = field(default_factory=ServerConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
 
@@ -47,7 +48,7 @@ def serve_policy(job: ServeJob, console: Console | None = None) -> None:
     console = console or Console()
     credentials_of(job.server)  # a wrong address is said before a model is loaded
     with console.status(f"loading {job.policy} (the first run compiles kernels)"):
-        served = served_of(job.policy, job.reasoning, job.cameras, job.size)
+        served = served_of(job.policy, job.reasoning, job.cameras, job.size, job.threads)
         if unknown := [ours for ours in job.service.aliases if ours not in {c.name for c in served.cameras}]:
             names = ", ".join(c.name for c in served.cameras) or "none"
             raise ValueError(f"--camera {unknown[0]}=...: {served.name} reads no camera of that name, but: {names}")
@@ -79,9 +80,9 @@ def serve_policy(job: ServeJob, console: Console | None = None) -> None:
     console.print("Stopped.", highlight=False)
 
 
-def served_of(name: str, reasoning: str, cameras: tuple[str, ...], size: tuple[int, int]) -> Served:
+def served_of(name: str, reasoning: str, cameras: tuple[str, ...], size: tuple[int, int], threads: int = 1) -> Served:
     """A policy's name, and the cameras for one that does not say -> what is served; ValueError with the remedy."""
-    make, policy = maker_of(name, reasoning)
+    make, policy = maker_of(name, reasoning, threads)
     names, own_size = seen_by(policy)
     if hasattr(policy, "prompt") and not (names or cameras):
         raise ValueError(f"{name} does not say which cameras it reads: name them with --cameras and --size")
@@ -89,14 +90,14 @@ def served_of(name: str, reasoning: str, cameras: tuple[str, ...], size: tuple[i
     return Served(policy.name, lambda seed: SafeDriver(make(seed)), sees, cordillera.__version__)
 
 
-def maker_of(name: str, reasoning: str = "always") -> tuple[Callable[[int], Policy], Policy]:
+def maker_of(name: str, reasoning: str = "always", threads: int = 1) -> tuple[Callable[[int], Policy], Policy]:
     """A policy's name -> what makes one for a session's seed, and one of them.
 
     A trained model is loaded once; its sessions share the weights. A class of one's own ("module:Class") that takes
     `seed` is given it. ValueError for a policy that is not known, or that reads what the contract does not carry.
     """
     if name == NANO or Path(name).is_dir():
-        policy = policy_of(name, reasoning)
+        policy = policy_of(name, reasoning, threads=threads)
         afresh: Callable[[int], Policy] = policy.afresh  # type: ignore[attr-defined]
         # its plans are drawn from the seed, the seed + 1, ...: neighbours among the sessions' seeds must share none
         return lambda seed: afresh(seed * PLANS % SEEDS), policy
