@@ -21,7 +21,9 @@ from cordillera.sensors.observe import Observer
 from cordillera.sensors.rig import rig
 from cordillera.serve.channel import Endpoint
 from cordillera.serve.client import RemoteConfig, RemoteDriver, rig_plan
-from cordillera.serve.driver_service import ServiceConfig
+from cordillera.serve.driver_service import DriverService, ServiceConfig
+from cordillera.serve.server import Background, ServerConfig
+from cordillera.serve.wire.services import DRIVER
 from cordillera.types import EgoState, Observation, Route, Trajectory, same
 from cordillera.world.spawn import make_scenario
 from cordillera.world.world import World
@@ -195,6 +197,20 @@ def test_drive_by_an_address(tmp_path, capsys):
     assert main([*command, "--output", str(tmp_path / "here")]) == 0
     here = read_rollout(tmp_path / "here" / "rollout.npz")
     assert_allclose(rollout.final.ego.xyz, here.final.ego.xyz, atol=1e-3)
+
+
+def test_a_driver_that_fails_stops_the_car_and_the_verb_says_why(tmp_path, capsys):
+    service = DriverService(served())
+
+    async def refuse(request, context):
+        raise ValueError("the model is not loaded")
+
+    service.drive = refuse
+    with Background({DRIVER: service}, ServerConfig(port=0, grace_s=1.0), after=service.stop) as address:
+        arguments = ["drive", "--driver", address, "--map", "built:curve", "--duration", "2", "--cameras", "none"]
+        assert main([*arguments, "--output", str(tmp_path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "verdicts: 20 fallback" in said and "First fallback after 0.0 s" in said and "model is not loaded" in said
 
 
 def test_drive_by_an_address_where_nobody_is(tmp_path, capsys):

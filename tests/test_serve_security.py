@@ -26,8 +26,10 @@ from cordillera.serve.client import RemoteDriver
 from cordillera.serve.driver_service import ServiceConfig
 from cordillera.serve.notes import navigation_of, reasons_of
 from cordillera.serve.server import Background, ServerConfig, credentials_of, read_token
+from cordillera.serve.track import MOST_STATES, Track
 from cordillera.serve.wire import common_pb2
 from cordillera.serve.wire.services import DRIVER, Stub
+from cordillera.types import Trajectory
 from recipes.fuzz_serve import Target, fuzz, server
 from tests.serve_fixtures import FRONT, SeeingPolicy, drive, egomotion, frame, route, served, serving, start
 from tests.test_serve_client import seen
@@ -159,6 +161,14 @@ def test_numbers_that_would_cost_much_are_refused(spoil, words):
 
         code, said = refused(send)
         assert code is CODE.INVALID_ARGUMENT and words in said
+
+
+def test_a_flood_of_poses_is_forgotten():
+    track = Track()
+    for k in range(6):
+        stamps = np.arange(5000 * k, 5000 * (k + 1), dtype=np.int64)
+        track.extend(Trajectory(stamps, np.zeros((5000, 3)), np.tile([0.0, 0.0, 0.0, 1.0], (5000, 1)), "local"), None)
+    assert len(track.states) == len(track.told) == MOST_STATES and track.states[-1].t_us == 29_999
 
 
 def test_poses_that_no_car_drives_are_refused():

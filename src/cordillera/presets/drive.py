@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -185,6 +186,11 @@ def tell(result: DriveResult, console: Console) -> None:
     verdicts = Counter(step.output.verdict.action for step in rollout.steps)
     said = ", ".join(f"{count} {action}" for action, count in verdicts.most_common())
     console.print(f"\nDrove {driven_s:.1f} s ({rollout.ended}); verdicts: {said}.", highlight=False)
+    stopped = next((step for step in rollout.steps if step.output.verdict.action == "fallback"), None)
+    if stopped is not None:
+        at_s = (stopped.state.t_us - rollout.scenario.initial.t_us) * 1e-6
+        why = stopped.output.verdict.reasons[0]
+        console.print(f"[yellow]First fallback after {at_s:.1f} s:[/yellow] {escape(why)}", highlight=False)
     pace = driven_s / max(result.loop_s, 1e-9)
     console.print(
         f"Ready after {result.setup_s:.1f} s, {pace:.1f} times real time with video, {result.total_s:.1f} s in all.",

@@ -56,12 +56,15 @@ def serve_policy(job: ServeJob, console: Console | None = None) -> None:
     service = DriverService(served, job.service)
 
     def ready(address: str) -> None:
+        shown = f" --ca {job.server.tls_cert}" if job.server.tls_cert else ""
+        shown += f" --token-file {job.server.token_file}" if job.server.token_file else ""
         reach = "this machine only" if job.server.is_local else "TLS and token"
         reads = ", ".join(f"{c.name} {c.width}x{c.height}" for c in served.cameras) or "no cameras"
         lines = [
             f"{served.name} drives at [bold]{address}[/bold] ({reach}, at most {job.service.sessions} sessions); "
             f"it reads {reads}.",
-            f"Check it: cordillera check-driver {address}    Drive it here: cordillera drive --driver {address}",
+            f"Check it: cordillera check-driver {address}{shown}    "
+            f"Drive it here: cordillera drive --driver {address}{shown}",
             "Ctrl-C ends it.",
         ]
         if job.service.pickled:

@@ -11,6 +11,7 @@ from cordillera.serve.convert import FASTEST
 from cordillera.types import EgoState, Float, Int, Trajectory
 
 KEPT_US = 10_000_000
+MOST_STATES = 20_000
 STALE_US = 150_000  # the car's place may be carried on so far past the newest pose
 LEAST_MPS, LEAST_RADPS = 0.5, 1e-4
 RATES_OVER_US = 50_000  # a velocity that is not told is taken over at least so long, where there are poses
@@ -49,7 +50,7 @@ class Track:
     def _forget(self) -> None:
         if self.states:
             oldest = self.states[-1].t_us - KEPT_US
-            keep = max(sum(1 for s in self.states if s.t_us < oldest) - 1, 0)
+            keep = max(sum(1 for s in self.states if s.t_us < oldest) - 1, len(self.states) - MOST_STATES, 0)
             del self.states[:keep], self.told[:keep]
 
     def now(self, t_us: int) -> EgoState:
