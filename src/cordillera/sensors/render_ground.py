@@ -9,24 +9,31 @@ from numpy.typing import NDArray
 
 from cordillera.sensors.kernels import inlined
 from cordillera.sensors.render_light import Tables
-from cordillera.sensors.scene_ground import NODES, STEP_M, TILE_M, Surface
+from cordillera.sensors.scene_ground import MIXED, NODES, OPEN_GROUND, ROADWAY, STEP_M, TILE_M, Surface
 from cordillera.sensors.scene_marks import CELL_M, Strokes
 
 EDGE_PER_M = 1.1  # slope of the blurred classes across an edge
+TILE_BITS = round(math.log2(TILE_M / STEP_M))
 ROAD, LANE_MARK, BIKE_LANE, SIDEWALK, TERRAIN = 1, 2, 5, 6, 8  # Semantic
 
 
 @inlined
-def surface_at(surface: Surface, x: float, y: float) -> tuple[float, float, float]:
-    """A place -> how much road, pavement and bicycle lane is there, blurred."""
-    u, v = (x - surface.x0) / TILE_M, (y - surface.y0) / TILE_M
+def cell_of(surface: Surface, x: float, y: float) -> tuple[int, int, int, float, float]:
+    """A place -> its tile, -1 for none, the row and column of its cell there, and how far it is along the cell."""
+    u, v = (x - surface.x0) / STEP_M, (y - surface.y0) / STEP_M
     j, i = math.floor(u), math.floor(v)
-    if not (0 <= i < surface.slot.shape[0] and 0 <= j < surface.slot.shape[1]) or surface.slot[i, j] < 0:
+    row, column = i >> TILE_BITS, j >> TILE_BITS
+    if not (0 <= row < surface.slot.shape[0] and 0 <= column < surface.slot.shape[1]):
+        return -1, 0, 0, 0.0, 0.0
+    return surface.slot[row, column], i & (NODES - 2), j & (NODES - 2), u - j, v - i
+
+
+@inlined
+def surface_at(surface: Surface, tile: int, r: int, c: int, fu: float, fv: float) -> tuple[float, float, float]:
+    """A place in its cell (see `cell_of`) -> how much road, pavement and bicycle lane is there, blurred."""
+    if tile < 0:
         return 0.0, 0.0, 0.0
-    cover = surface.cover[surface.slot[i, j]]
-    a, b = (u - j) * (TILE_M / STEP_M), (v - i) * (TILE_M / STEP_M)
-    c, r = min(int(a), NODES - 2), min(int(b), NODES - 2)
-    fu, fv = a - c, b - r
+    cover = surface.cover[tile]
     p, q, s, t = (1.0 - fu) * (1.0 - fv), fu * (1.0 - fv), (1.0 - fu) * fv, fu * fv
     w, e, n, m = cover[r, c], cover[r, c + 1], cover[r + 1, c], cover[r + 1, c + 1]
     k = 1.0 / 255.0
@@ -70,6 +77,8 @@ def paint_at(
     if strokes.blocks[i >> 2, j >> 2] == 0:
         return 0.0, 0, LANE_MARK
     cell = i * strokes.columns + j
+    if strokes.first[cell] == strokes.first[cell + 1]:
+        return 0.0, 0, LANE_MARK
     bare, most, color, kind = 1.0, 0.0, 0, LANE_MARK
     reach = abs(ux) + abs(uy) + abs(vx) + abs(vy) + 0.008
     for k in range(strokes.first[cell], strokes.first[cell + 1]):
@@ -100,25 +109,23 @@ def paint_at(
 
 
 @inlined
-def ground_at(
-    tables: Tables, x: float, y: float, z: float, ux: float, uy: float, vx: float, vy: float, deck: bool
-) -> tuple[float, float, float, int, float]:  # fmt: skip
-    """A place on the ground and a pixel's footprint -> colour, semantic class, and how smooth it is for reflections."""
-    foot = 0.5 * (abs(ux) + abs(uy) + abs(vx) + abs(vy))
-    narrow = math.sqrt(min(ux * ux + uy * uy, vx * vx + vy * vy))
-    if deck:
-        road, paved, bike = 1.0, 1.0, 0.0
-    else:
-        road, paved, bike = surface_at(tables.surface, x, y)
-    near = 1.0 / (1.0 + 8.0 * narrow)
-    fine = 1.0 + near * (grain(tables.noise, 0, x, y, 34.0) - 0.5) * 0.7
-    broad = 0.5 * (grain(tables.noise, 1, x, y, 3.1) + grain(tables.noise, 1, y, -x, 0.9)) - 0.5
-    slope = 1.0 / (EDGE_PER_M * max(0.5 * (narrow + min(foot, 1.0)), 0.05))
-    on_road, on_paved = sharpened(road, slope), sharpened(paved, slope)
+def open_ground(tables: Tables, x: float, y: float, fine: float, broad: float) -> tuple[float, float, float]:
+    """A place off all roads, and its noise -> colour of grass and earth."""
     tint = grain(tables.noise, 1, y, x, 0.23) - 0.5
-    r = (0.105 + 0.09 * tint + 0.05 * broad) * fine
-    g = (0.140 + 0.05 * tint + 0.05 * broad) * fine
-    b = (0.048 + 0.02 * tint) * fine
+    r, g, b = 0.105 + 0.09 * tint + 0.05 * broad, 0.140 + 0.05 * tint + 0.05 * broad, 0.048 + 0.02 * tint
+    return r * fine, g * fine, b * fine
+
+
+@inlined
+def mixed_ground(
+    tables: Tables, x: float, y: float, fine: float, broad: float, narrow: float, wide: float,
+    covers: tuple[float, float, float],
+) -> tuple[float, float, float, int, float]:  # fmt: skip
+    """A place where classes may meet, their blurred shares -> colour, semantic class, and the share of road."""
+    road, paved, bike = covers
+    slope = 1.0 / wide
+    on_road, on_paved = sharpened(road, slope), sharpened(paved, slope)
+    r, g, b = open_ground(tables, x, y, fine, broad)
     if on_paved > 0.0:
         joint = 1.0
         if narrow < 0.12:
@@ -137,6 +144,34 @@ def ground_at(
         kind = BIKE_LANE if bike > 0.5 else ROAD
     elif on_paved > 0.5:
         kind = SIDEWALK
+    return r, g, b, kind, on_road
+
+
+@inlined
+def ground_at(
+    tables: Tables, x: float, y: float, z: float, ux: float, uy: float, vx: float, vy: float, deck: bool
+) -> tuple[float, float, float, int, float]:  # fmt: skip
+    """A place on the ground and a pixel's footprint -> colour, semantic class, and how smooth it is for reflections."""
+    foot = 0.5 * (abs(ux) + abs(uy) + abs(vx) + abs(vy))
+    narrow = math.sqrt(min(ux * ux + uy * uy, vx * vx + vy * vy))
+    wide = EDGE_PER_M * max(0.5 * (narrow + min(foot, 1.0)), 0.05)
+    near = 1.0 / (1.0 + 8.0 * narrow)
+    fine = 1.0 + near * (grain(tables.noise, 0, x, y, 34.0) - 0.5) * 0.7
+    broad = 0.5 * (grain(tables.noise, 1, x, y, 3.1) + grain(tables.noise, 1, y, -x, 0.9)) - 0.5
+    tile, row, column, fu, fv = cell_of(tables.surface, x, y)
+    plain = MIXED
+    if wide <= 1.0:  # else the footprint reaches into the next cells
+        open_or_cell = int(tables.surface.plain[tile, row, column]) if tile >= 0 else OPEN_GROUND
+        plain = ROADWAY if deck else open_or_cell
+    if plain == ROADWAY:
+        r = g = (0.098 + 0.05 * broad) * fine
+        b, kind, on_road = 1.03 * r, ROAD, 1.0
+    elif plain == OPEN_GROUND:
+        r, g, b = open_ground(tables, x, y, fine, broad)
+        kind, on_road = TERRAIN, 0.0
+    else:
+        covers = (1.0, 1.0, 0.0) if deck else surface_at(tables.surface, tile, row, column, fu, fv)
+        r, g, b, kind, on_road = mixed_ground(tables, x, y, fine, broad, narrow, wide, covers)
     cover, color, mark = paint_at(tables.strokes, x, y, z, ux, uy, vx, vy)
     if cover > 0.0:
         worn = cover * (0.93 + 0.25 * (fine - 1.0) + 0.4 * min(broad, 0.0))

@@ -23,6 +23,7 @@ STEP_M = 0.5  # between samples of the surface
 NODES = 65  # samples along a tile, both ends included
 FINE_M = 0.125  # raster that is blurred into the samples
 MARGIN_M = 4.0
+MIXED, OPEN_GROUND, ROADWAY = range(3)  # see `plain_cells`
 DECK_CLEARANCE_M = 3.0
 REACH_M = 1500.0  # the ground goes on that far beyond the map
 NEAR_M = 160.0  # from the lanes; farther out the ground is coarse
@@ -35,6 +36,7 @@ class Surface(NamedTuple):
 
     slot: Int  # (R, C) row of `cover`, -1 where there is only open ground
     cover: NDArray[np.uint8]  # (S, 65, 65, 3) road, paved, bicycle lane; 255 is full
+    plain: NDArray[np.uint8]  # (S, 64, 64) see `plain_cells`
     x0: float
     y0: float
 
@@ -167,7 +169,7 @@ def _surface(
         slot[i, j] = n
         corner = np.array([x0 + j * TILE_M - MARGIN_M, y0 + i * TILE_M - MARGIN_M])
         cover[n] = _tile([(shapes[k][0], shapes[k][1] - corner) for k in members], pave_m)
-    return Surface(slot, cover, x0, y0)
+    return Surface(slot, cover, plain_cells(cover), x0, y0)
 
 
 def _tile(shapes: list[tuple[int, Float]], pave_m: float) -> NDArray[np.uint8]:
@@ -190,6 +192,18 @@ def _tile(shapes: list[tuple[int, Float]], pave_m: float) -> NDArray[np.uint8]:
         soft = cv2.GaussianBlur(layer, (0, 0), 0.3 / FINE_M)
         out.append(soft[start - 1 :: every, start - 1 :: every][:NODES, :NODES])
     return np.stack(out, axis=-1)
+
+
+def plain_cells(cover: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Classes at samples (S, N, N, 3) -> (S, N - 1, N - 1) open ground or road alone between four of them, else MIXED.
+
+    Most of the ground is plain, and there the shader need neither blend nor smooth an edge.
+    """
+    out = np.full((len(cover), cover.shape[1] - 1, cover.shape[2] - 1), MIXED, np.uint8)
+    for value, classes in ((OPEN_GROUND, (0, 0, 0)), (ROADWAY, (255, 255, 0))):
+        same = (cover == np.array(classes, np.uint8)).all(axis=-1)
+        out[same[:, :-1, :-1] & same[:, 1:, :-1] & same[:, :-1, 1:] & same[:, 1:, 1:]] = value
+    return out
 
 
 def ground_blocks(ground: Ground) -> list[tuple[Float, Prototype]]:
