@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cordillera.geometry import transform_of, yaw_of
 from cordillera.sensors import render_frame as frame
 from cordillera.sensors.render_geometry import Drawn, View, gather, room_for, view_of
-from cordillera.sensors.render_light import Shadow, Tables, cast, shadow_map
+from cordillera.sensors.render_light import Shadow, Tables, cast, shadow_map, tighten
 from cordillera.sensors.render_raster import Buffers, Lens, empty_buffers, lens_of, rasterise
 from cordillera.sensors.scene import Scene
 from cordillera.sensors.scene_agents import agent_instances
@@ -193,6 +193,7 @@ class CpuRenderer:
             reach = 0.5 * self.config.shadow_texels * self.config.shadow_texel_m
             for part in (self.scene.fixed, self.scene.signals.items):
                 cast(self.scene.library, part, shadow, reach, middle)
+            tighten(shadow)
             self._shadows[key] = shadow
         return self._shadows[key]
 

@@ -18,6 +18,8 @@ from cordillera.types import Float, Int
 
 LAMP_CELL_M = 16.0
 LAMP_REACH_M = 30.0
+BLOCK_BITS = 3
+BLOCK = 1 << BLOCK_BITS  # texels a side of a block of a shadow map
 
 
 class Shadow(NamedTuple):
@@ -27,7 +29,9 @@ class Shadow(NamedTuple):
     axes: Float  # (3, 3) rows u, v and w, the direction to the sun
     center: Float  # (2,) u and v in the middle
     per_m: float  # texels a metre
-    blocks: NDArray[np.uint8]  # (S / 16, S / 16) whether anything casts on these texels: small, so in cache
+    # least and greatest height that a point of a block of 8 x 8 texels may read; most points need no more than these,
+    # and they are small, so in cache
+    bounds: NDArray[np.float32]  # (S / 8, S / 8, 2)
 
 
 class Lamps(NamedTuple):
@@ -64,12 +68,13 @@ def sky_at(sky: NDArray[np.float32], x: float, y: float, z: float) -> tuple[floa
     z = max(z, 0.0)
     k = 1.0 / (abs(x) + abs(y) + z)
     size = sky.shape[0]
-    u = ((x + y) * k * 0.5 + 0.5) * size - 0.5
-    v = ((x - y) * k * 0.5 + 0.5) * size - 0.5
-    i, j = min(max(math.floor(v), 0), size - 2), min(max(math.floor(u), 0), size - 2)
-    fu, fv = min(max(u - j, 0.0), 1.0), min(max(v - i, 0.0), 1.0)
-    a, b, c, d = (1.0 - fu) * (1.0 - fv), fu * (1.0 - fv), (1.0 - fu) * fv, fu * fv
-    p, q, r, s = sky[i, j], sky[i, j + 1], sky[i + 1, j], sky[i + 1, j + 1]
+    u = min(max(((x + y) * k * 0.5 + 0.5) * size - 0.5, 0.0), size - 1.001)
+    v = min(max(((x - y) * k * 0.5 + 0.5) * size - 0.5, 0.0), size - 1.001)
+    i, j = np.uint32(v), np.uint32(u)  # unsigned, so that no index can count from the end
+    fu, fv = np.float32(u - j), np.float32(v - i)
+    one, next_i, next_j = np.float32(1.0), np.uint32(i + 1), np.uint32(j + 1)
+    a, b, c, d = (one - fu) * (one - fv), fu * (one - fv), (one - fu) * fv, fu * fv
+    p, q, r, s = sky[i, j], sky[i, next_j], sky[next_i, j], sky[next_i, next_j]
     return (
         a * p[0] + b * q[0] + c * r[0] + d * s[0],
         a * p[1] + b * q[1] + c * r[1] + d * s[1],
@@ -86,8 +91,11 @@ def lit_by(shadow: Shadow, su: float, sv: float, w: float) -> float:
     if not (1.0 <= u < size - 2.0 and 1.0 <= v < size - 2.0):
         return 1.0
     j, i = int(u), int(v)
-    if shadow.blocks[i >> 4, j >> 4] == 0:
+    low, high = shadow.bounds[i >> BLOCK_BITS, j >> BLOCK_BITS]
+    if high < w:
         return 1.0
+    if low >= w:
+        return 0.0
     fu, fv = u - j, v - i
     d = shadow.depth
     out = (1.0 - fu) * (1.0 - fv) if d[i, j] < w else 0.0
@@ -103,7 +111,8 @@ def sun_at(tables: Tables, x: float, y: float, z: float, bias_m: float) -> float
     u = a[0, 0] * x + a[0, 1] * y + a[0, 2] * z
     v = a[1, 0] * x + a[1, 1] * y + a[1, 2] * z
     w = a[2, 0] * x + a[2, 1] * y + a[2, 2] * z + bias_m
-    return lit_by(tables.fixed, u, v, w) * lit_by(tables.moving, u, v, w)
+    reach = lit_by(tables.fixed, u, v, w)
+    return reach * lit_by(tables.moving, u, v, w) if reach > 0.0 else 0.0
 
 
 @inlined
@@ -202,11 +211,13 @@ def cast(lib: Library, inst: Instances, shadow: Shadow, reach_m: float, around: 
             flat[v - v0, 0] = (flat[v - v0, 0] - shadow.center[0]) * shadow.per_m + 0.5 * size - 0.5
             flat[v - v0, 1] = (flat[v - v0, 1] - shadow.center[1]) * shadow.per_m + 0.5 * size - 0.5
         for t in range(lib.tri_range[p, level, 0], lib.tri_range[p, level, 1]):
-            cast_triangle(flat, lib.tri[t, 0] - v0, lib.tri[t, 1] - v0, lib.tri[t, 2] - v0, shadow.depth, shadow.blocks)
+            cast_triangle(flat, lib.tri[t, 0] - v0, lib.tri[t, 1] - v0, lib.tri[t, 2] - v0, shadow.depth, shadow.bounds)
 
 
 @kernel
-def cast_triangle(flat: Float, a: int, b: int, c: int, depth: NDArray[np.float32], blocks: NDArray[np.uint8]) -> None:
+def cast_triangle(
+    flat: Float, a: int, b: int, c: int, depth: NDArray[np.float32], bounds: NDArray[np.float32]
+) -> None:  # fmt: skip
     """One triangle in texels -> the shadow map; only the side that looks at the sun is drawn."""
     ax, ay, bx, by, cx, cy = flat[a, 0], flat[a, 1], flat[b, 0], flat[b, 1], flat[c, 0], flat[c, 1]
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
@@ -214,9 +225,10 @@ def cast_triangle(flat: Float, a: int, b: int, c: int, depth: NDArray[np.float32
         return
     x0, x1 = max(0, math.ceil(min(ax, bx, cx))), min(depth.shape[1] - 1, math.floor(max(ax, bx, cx)))
     y0, y1 = max(0, math.ceil(min(ay, by, cy))), min(depth.shape[0] - 1, math.floor(max(ay, by, cy)))
-    for i in range(max(y0 - 1, 0) >> 4, (y1 >> 4) + 1):  # a point reads the texel before it too
-        for j in range(max(x0 - 1, 0) >> 4, (x1 >> 4) + 1):
-            blocks[i, j] = 1
+    top = np.float32(max(flat[a, 2], flat[b, 2], flat[c, 2]) + 1e-3)  # above all that rounding may make of it
+    for i in range(max(y0 - 1, 0) >> BLOCK_BITS, (y1 >> BLOCK_BITS) + 1):  # a point reads the texel before it too
+        for j in range(max(x0 - 1, 0) >> BLOCK_BITS, (x1 >> BLOCK_BITS) + 1):
+            bounds[i, j, 1] = max(bounds[i, j, 1], top)
     for y in range(y0, y1 + 1):
         for x in range(x0, x1 + 1):
             u = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
@@ -235,5 +247,18 @@ def shadow_map(sun_dir: Float, xyz: Float, size: int, texel_m: float) -> Shadow:
     u /= np.linalg.norm(u)
     axes = np.stack([u, np.cross(w, u), w])
     center = np.round(axes[:2] @ xyz / texel_m) * texel_m
-    blocks = np.zeros((-(-size // 16), -(-size // 16)), np.uint8)
-    return Shadow(np.full((size, size), -np.inf, np.float32), axes, center, 1.0 / texel_m, blocks)
+    blocks = -(-size // BLOCK)
+    bounds = np.full((blocks, blocks, 2), -np.inf, np.float32)
+    return Shadow(np.full((size, size), -np.inf, np.float32), axes, center, 1.0 / texel_m, bounds)
+
+
+def tighten(shadow: Shadow) -> None:
+    """A map in which all is drawn -> the exact bounds of its blocks, each one texel wider for points at its edge."""
+    blocks = len(shadow.bounds)
+    size = blocks * BLOCK + 1
+    padded = np.full((size, size), -np.inf, np.float32)
+    padded[: len(shadow.depth), : len(shadow.depth)] = shadow.depth
+    for side, extreme in ((0, np.minimum), (1, np.maximum)):
+        pair = extreme(padded[:, :-1], padded[:, 1:])
+        pair = extreme(pair[:-1], pair[1:])
+        shadow.bounds[..., side] = extreme.reduce(pair.reshape(blocks, BLOCK, blocks, BLOCK), axis=(1, 3))
