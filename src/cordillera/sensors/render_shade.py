@@ -202,12 +202,11 @@ def mirrored_sky(
 
 @inlined
 def weights_at(edge: Float, rx: float, ry: float, rz: float) -> tuple[float, float, float]:
-    """A triangle's edge functions and a ray -> barycentric weights of its corners; clamped where the ray misses it."""
+    """A triangle's edge functions and a ray -> weights of its corners in any scale; clamped where the ray misses it."""
     a = max(edge[0, 0] * rx + edge[0, 1] * ry + edge[0, 2] * rz, 0.0)
     b = max(edge[1, 0] * rx + edge[1, 1] * ry + edge[1, 2] * rz, 0.0)
     c = max(edge[2, 0] * rx + edge[2, 1] * ry + edge[2, 2] * rz, 0.0)
-    total = max(a + b + c, 1e-30)
-    return a / total, b / total, c / total
+    return a, b, c
 
 
 @inlined
@@ -253,8 +252,9 @@ def textured(
         leaf *= 0.62 + 0.76 * grain(tables.noise, 1, x + z, y - z, 14.0)
         r, g, b = r * tint[0] * leaf, g * tint[1] * leaf, b * tint[2] * leaf
     elif material == SIGN:
-        ly = wa * lib.vert[i, 1] + wb * lib.vert[j, 1] + wc * lib.vert[m, 1]
-        lz = wa * lib.vert[i, 2] + wb * lib.vert[j, 2] + wc * lib.vert[m, 2]
+        per = 1.0 / max(wa + wb + wc, 1e-30)
+        ly = per * (wa * lib.vert[i, 1] + wb * lib.vert[j, 1] + wc * lib.vert[m, 1])
+        lz = per * (wa * lib.vert[i, 2] + wb * lib.vert[j, 2] + wc * lib.vert[m, 2])
         r, g, b = sign_color(tables, items.seed[k], ly, lz, scale[2] / foot)
         # the ego's lamps come straight back from a sign's face
         glow = (0.12 + 0.60 * light.dark) * max(0.0, 1.0 - distance / 120.0) if light.lamps else 0.0
@@ -366,11 +366,12 @@ def shade_thing(
     wa, wb, wc = weights_at(buffers.edge[t], rx, ry, rz)
     i, j, m = lib.tri[face, 0], lib.tri[face, 1], lib.tri[face, 2]
     scale, turn = items.scale[k], items.axes[k]
-    px = (wa * lib.normal[i, 0] + wb * lib.normal[j, 0] + wc * lib.normal[m, 0]) / scale[0]
-    py = (wa * lib.normal[i, 1] + wb * lib.normal[j, 1] + wc * lib.normal[m, 1]) / scale[1]
-    pz = (wa * lib.normal[i, 2] + wb * lib.normal[j, 2] + wc * lib.normal[m, 2]) / scale[2]
-    length = max(math.sqrt(px * px + py * py + pz * pz), 1e-12)
-    px, py, pz = px / length, py / length, pz / length
+    sx, sy, sz = scale[0], scale[1], scale[2]
+    px = (wa * lib.normal[i, 0] + wb * lib.normal[j, 0] + wc * lib.normal[m, 0]) * (sy * sz)
+    py = (wa * lib.normal[i, 1] + wb * lib.normal[j, 1] + wc * lib.normal[m, 1]) * (sx * sz)
+    pz = (wa * lib.normal[i, 2] + wb * lib.normal[j, 2] + wc * lib.normal[m, 2]) * (sx * sy)
+    per = math.copysign(1.0 / max(math.sqrt(px * px + py * py + pz * pz), 1e-30), sx * sy * sz)
+    px, py, pz = per * px, per * py, per * pz
     nx = turn[0, 0] * px + turn[0, 1] * py + turn[0, 2] * pz
     ny = turn[1, 0] * px + turn[1, 1] * py + turn[1, 2] * pz
     nz = turn[2, 0] * px + turn[2, 1] * py + turn[2, 2] * pz
