@@ -31,7 +31,7 @@ from cordillera.serve.route import route_of, waypoints_of
 from cordillera.serve.scene import EPOCH_US, SceneArchive, read_scene, write_scene
 from cordillera.serve.scenes import Scenes, archived, made
 from cordillera.serve.sensorsim import scaled
-from cordillera.serve.sensorsim_service import Cameras, shot_of
+from cordillera.serve.sensorsim_service import Views, shot_of
 from cordillera.serve.server import Background, ServerConfig
 from cordillera.serve.sessions import SessionLimits
 from cordillera.serve.wire import (
@@ -479,8 +479,8 @@ def test_the_verb_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_the_rig_of_a_picture_follows_its_pose(stage: Stage) -> None:
     """The pose of the camera rules, wherever the scene says that it is mounted."""
     request, source = shot(stage), stage.scenes.source(stage.archive.scene_id)
-    found = shot_of(request, source, Cameras())
-    tf = found.tf_world_rig @ found.camera.tf_rig_camera
+    found = shot_of(request, source, Views())
+    tf = found.tf_world_rig @ found.view.camera.tf_rig_camera
     ego = stage.drive.scenario.initial.ego
     expected = transform_of(ego.xyz, ego.quat_xyzw) @ stage.archive.cameras[0].tf_rig_camera
     assert_allclose(invert(tf) @ expected, np.eye(4), atol=1e-4)

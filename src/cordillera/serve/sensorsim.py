@@ -62,10 +62,7 @@ class SceneRenderer:
     ) -> tuple[NDArray[np.uint8], ...]:
         """The same for several cameras at one time. A camera object is remembered: give the same one again."""
         for camera in cameras:
-            if not 8 <= camera.width <= LARGEST_PX or not 8 <= camera.height <= LARGEST_PX:
-                raise ValueError(
-                    f"a picture of {camera.width} x {camera.height} was asked for; 8 to {LARGEST_PX} a side"
-                )
+            check_size(camera.width, camera.height)
         state = self.state(tf_world_rig, t_us, placed)
         with self._renderer() as renderer:
             return tuple(frame.rgb for frame in renderer.render(state, Rig(tuple(cameras))))
@@ -118,15 +115,26 @@ def mounted(camera: Camera, tf_world_rig: Float, tf_world_camera: Float) -> Came
     return replace(camera, tf_rig_camera=invert(tf_world_rig) @ tf_world_camera)
 
 
+def check_size(width: int, height: int) -> None:
+    """A picture's size -> ValueError for one that is not drawn."""
+    if not 8 <= width <= LARGEST_PX or not 8 <= height <= LARGEST_PX:
+        raise ValueError(f"a picture of {width} x {height} was asked for; 8 to {LARGEST_PX} a side")
+
+
+def check_shape(name: str, own: tuple[int, int], asked: tuple[int, int]) -> None:
+    """A camera's size and the size of the picture that is asked of it -> ValueError where the shapes differ."""
+    if abs(asked[0] * own[1] - asked[1] * own[0]) > max(own):
+        raise ValueError(
+            f"a picture of {asked[0]} x {asked[1]} was asked of the camera {name!r} of {own[0]} x {own[1]}; "
+            "ask for its shape, or send the intrinsics of the picture"
+        )
+
+
 def scaled(camera: Camera, width: int, height: int) -> Camera:
     """A camera -> the same view in a picture of another size; ValueError where that has another shape."""
     if (width, height) == (camera.width, camera.height):
         return camera
-    if abs(width * camera.height - height * camera.width) > max(camera.width, camera.height):
-        raise ValueError(
-            f"a picture of {width} x {height} was asked of the camera {camera.name!r} of {camera.width} x "
-            f"{camera.height}; ask for its shape, or send the intrinsics of the picture"
-        )
+    check_shape(camera.name, (camera.width, camera.height), (width, height))
     s = width / camera.width
     return replace(
         camera,

@@ -12,14 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from cordillera.geometry import invert
 from cordillera.sensors.rig import MOUNTS, rig
 from cordillera.serve.convert import camera_message, lens_of, pose_of, time_of, trajectory_message, transform_from
+from cordillera.serve.lens import Lens
+from cordillera.serve.odd_lens import OddLens, Picture
 from cordillera.serve.scene import EPOCH_US
 from cordillera.serve.scenes import Scenes, SceneSource
-from cordillera.serve.sensorsim import encoded, scaled
+from cordillera.serve.sensorsim import check_shape, check_size, encoded, scaled
 from cordillera.serve.service import Context, WorldService, few
 from cordillera.serve.wire import common_pb2, sensorsim_pb2
 from cordillera.serve.wire.services import RefusedError
@@ -32,11 +35,27 @@ FORWARD = rig((next(name for name in MOUNTS if "front_wide" in name),), 8, 8).ca
 
 
 @dataclass(frozen=True, eq=False)
+class View:
+    """What is drawn for a lens, and the way from there to its picture where the lens is not one that is drawn."""
+
+    camera: Camera
+    size: tuple[int, int]  # of the picture
+    odd: OddLens | None = None
+
+    def picture(self, drawn: Picture) -> Picture:
+        """What was drawn -> the picture."""
+        found = self.odd.picture(drawn) if self.odd else drawn
+        if found.shape[1::-1] == self.size:
+            return found
+        return np.asarray(cv2.resize(found, self.size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
 class Shot:
     """One picture that is asked for."""
 
     scene_id: str
-    camera: Camera
+    view: View
     tf_world_rig: Float
     t_us: int
     placed: Mapping[str, tuple[Float, Float]]
@@ -44,29 +63,45 @@ class Shot:
     quality: float
 
 
-class Cameras:
-    """Lenses as messages -> cameras, the same object for the same message, since renderers remember by object."""
+class Views:
+    """Lenses as messages -> views, the same object for the same message, since renderers remember by object."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[bytes, str, int, int], Camera] = OrderedDict()
+        self._known: OrderedDict[tuple[bytes, str, int, int], View] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, spec: sensorsim_pb2.CameraSpec, source: SceneSource, width: int, height: int) -> Camera:
-        """A lens, the scene and a picture's size (0: the lens's own) -> the camera, mounted where the scene says.
+    def of(self, spec: sensorsim_pb2.CameraSpec, source: SceneSource, width: int, height: int) -> View:
+        """A lens, the scene and a picture's size (0: the lens's own) -> its view, mounted where the scene says.
 
         One that the scene does not know is taken for a camera behind the windscreen. ValueError for no such lens.
         """
         key = (spec.SerializeToString(deterministic=True), source.scene_id, width, height)
         with self._lock:
             if key not in self._known:
-                camera = lens_of(spec, spec.logical_id or "camera")
+                view = view_of(spec, width or spec.resolution_w, height or spec.resolution_h)
                 mounts = {c.name: c.tf_rig_camera for c in source.rig.cameras}
-                camera = scaled(camera, width or camera.width, height or camera.height)
-                self._known[key] = replace(camera, tf_rig_camera=mounts.get(camera.name, FORWARD))
+                camera = replace(view.camera, tf_rig_camera=mounts.get(spec.logical_id, FORWARD))
+                self._known[key] = replace(view, camera=camera)
                 while len(self._known) > MOST_CAMERAS:
                     self._known.popitem(last=False)
             self._known.move_to_end(key)
             return self._known[key]
+
+
+def view_of(spec: sensorsim_pb2.CameraSpec, width: int, height: int) -> View:
+    """A lens and the size of its picture -> its view at the rig's origin; ValueError for what is no lens."""
+    name = spec.logical_id or "camera"
+    try:
+        camera = lens_of(spec, name)
+    except ValueError:
+        lens = Lens(spec, name)  # says what is wrong where it is no lens at all
+        own = (int(spec.resolution_w), int(spec.resolution_h))
+        check_shape(name, own, (width, height))
+        check_size(*own)
+        check_size(width, height)
+        odd = OddLens(lens)
+        return View(odd.drawn, (width, height), odd)
+    return View(scaled(camera, width, height), (width, height))
 
 
 class SensorsimService(WorldService):
@@ -76,7 +111,7 @@ class SensorsimService(WorldService):
 
     def __init__(self, scenes: Scenes, threads: int = 1) -> None:
         super().__init__(threads)
-        self.scenes, self.cameras = scenes, Cameras()
+        self.scenes, self.views = scenes, Views()
 
     # ------------------------------------------------------------- pictures
 
@@ -108,14 +143,14 @@ class SensorsimService(WorldService):
         )
 
     async def _drawn(self, request: sensorsim_pb2.RGBRenderRequest) -> sensorsim_pb2.RGBRenderReturn:
-        shot = shot_of(request, self.scenes.source(request.scene_id), self.cameras)
-        return sensorsim_pb2.RGBRenderReturn(image_bytes=await self.aside(self._picture, shot))
+        source = self.scenes.source(request.scene_id)
+        return sensorsim_pb2.RGBRenderReturn(image_bytes=await self.aside(self._picture, request, source))
 
-    def _picture(self, shot: Shot) -> bytes:
+    def _picture(self, request: sensorsim_pb2.RGBRenderRequest, source: SceneSource) -> bytes:
+        shot = shot_of(request, source, self.views)
         eyes = self.scenes.get(shot.scene_id).eyes
-        return encoded(
-            eyes.picture(shot.camera, shot.tf_world_rig, shot.t_us, shot.placed), shot.image_format, shot.quality
-        )
+        drawn = eyes.picture(shot.view.camera, shot.tf_world_rig, shot.t_us, shot.placed)
+        return encoded(shot.view.picture(drawn), shot.image_format, shot.quality)
 
     # ------------------------------------------------------- what there is
 
@@ -157,7 +192,7 @@ class SensorsimService(WorldService):
         return self.version()
 
 
-def shot_of(request: sensorsim_pb2.RGBRenderRequest, source: SceneSource, cameras: Cameras) -> Shot:
+def shot_of(request: sensorsim_pb2.RGBRenderRequest, source: SceneSource, views: Views) -> Shot:
     """A request -> what to draw; ValueError for a lens, a pose or an object that is none."""
     few(len(request.dynamic_objects), MOST_OBJECTS, "dynamic_objects")
     if request.insert_ego_mask:
@@ -168,7 +203,7 @@ def shot_of(request: sensorsim_pb2.RGBRenderRequest, source: SceneSource, camera
             f"the frame is from {request.frame_start_us} to {t_us} us; scenes begin at {EPOCH_US} us, and a frame "
             "ends after it starts"
         )
-    camera = cameras.of(request.camera_intrinsics, source, request.resolution_w, request.resolution_h)
+    view = views.of(request.camera_intrinsics, source, request.resolution_w, request.resolution_h)
     tf_world_camera = transform_from(_end(request.sensor_pose, "sensor_pose"), "sensor_pose")
     placed = {}
     for each in request.dynamic_objects:
@@ -177,7 +212,7 @@ def shot_of(request: sensorsim_pb2.RGBRenderRequest, source: SceneSource, camera
             raise ValueError(f"{what} is given twice; give each once")
         placed[each.track_id] = pose_of(_end(each.pose_pair, what), what)
     return Shot(
-        source.scene_id, camera, tf_world_camera @ invert(camera.tf_rig_camera), t_us, placed,
+        source.scene_id, view, tf_world_camera @ invert(view.camera.tf_rig_camera), t_us, placed,
         int(request.image_format), float(np.float32(request.image_quality)),
     )  # fmt: skip
 
