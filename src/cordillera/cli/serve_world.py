@@ -36,7 +36,7 @@ def add_serve_world(
     verb.add_argument("--size", type=size_of, default="1920x1080", help="of their pictures, as WIDTHxHEIGHT")
     verb.add_argument("--duration", type=seconds, default=25.0, help="seconds for which a --map's traffic is drawn")
     address_arguments(verb)
-    verb.set_defaults(message_mb=64.0)
+    verb.set_defaults(message_mb=64.0, port=50061)  # beside a driver at its own default
     verb.add_argument("--split", action="store_true", help="each service on a port of its own, counted from --port")
     verb.add_argument("--sessions", type=count_from(1), default=64, help="at once, of each service")
     verb.add_argument("--idle", type=seconds, default=600.0, help="seconds after which a silent session is closed")
