@@ -41,7 +41,6 @@ class Drawn(NamedTuple):
 
     cam: Float  # (V, 3) camera frame
     pixel: Float  # (V, 2), NaN where the lens does not reach
-    source: Int  # (V,) vertex of the library
     tri: Int  # (T, 3) into cam
     face: Int  # (T,) triangle of the library
     owner: Int  # (T,) row of `items`
@@ -73,7 +72,6 @@ def room_for(vertices: int, triangles: int, items: int) -> Drawn:
     return Drawn(
         np.empty((vertices, 3)),
         np.empty((vertices, 2)),
-        np.empty(vertices, np.int64),
         np.empty((triangles, 3), np.int64),
         np.empty(triangles, np.int64),
         np.empty(triangles, np.int64),
@@ -208,7 +206,6 @@ def gather(lib: Library, inst: Instances, view: View, max_range_m: float, out: D
             n = nv + v - v0
             out.cam[n, 0], out.cam[n, 1], out.cam[n, 2] = cx, cy, cz
             out.pixel[n, 0], out.pixel[n, 1] = project_vertex(view, cx, cy, cz)
-            out.source[n] = v
         shift = nv - v0
         for t in range(t0, t1):
             n = nt + t - t0
