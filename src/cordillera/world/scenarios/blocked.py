@@ -11,6 +11,9 @@ from cordillera.world.scenarios.roads import street
 LANE_M = 1.75  # half a lane
 AHEAD_S = 8.0  # so long before the meeting an oncoming vehicle sets out
 
+ZIPPER_M = 48.0  # before works: where he waits who lets another in
+COLUMN_M = 11.0  # from one vehicle of a slow column to the next
+
 
 @family()
 def roadblock(d: Draw) -> Scenario:
@@ -164,6 +167,36 @@ def work_zone_with_flagger(d: Draw) -> Scenario:
     oncoming(stage, d, at, d.uniform("meet_s", -3.5, -2.5))
     oncoming(stage, d, at, d.uniform("next_s", -1.0, 0.0), "second")
     return stage.scenario(vehicles=0, people=0, clear_oncoming=True)
+
+
+@family()
+def zipper_merge(d: Draw) -> Scenario:
+    """The ego's lane ends at works; on the lane beside it a slow column passes, and one of its drivers leaves a gap.
+
+    A good driver goes on to the end of his lane, waits there for the gap that he is given, and moves over into it, one
+    after another; he neither forces his way in nor stands for good. The rule that binds: where a lane ends, the columns
+    take turns right before its end (DE StVO § 7 (4), GB Highway Code rule 134).
+    """
+    place = street(d, 330.0, (50.0, 70.0), lanes=2, real=0.0)
+    stage = stage_at(d, place, speed_mps=12.0, duration_s=60.0)
+    at = place.at_m + d.uniform("works_m", 90.0, 110.0)
+    for k in range(5):
+        stage.put(AgentKind.CONE, at - 12.0 + 3.0 * k, 1.5 - 2.9 * k / 4.0)
+    stage.put(AgentKind.BARRIER, at + 2.0, 0.0)
+    stage.put(AgentKind.WORK_MACHINE, at + 7.0, 0.2)
+    for k in range(1, 4):
+        stage.put(AgentKind.CONE, at + 5.0 * k, -1.4)
+    pace, before = d.uniform("column_mps", 4.0, 5.5), round(d.uniform("before", 3.0, 6.0))
+    line = stage.line(0.0, stage.course.length_m - 5.0, stage.lane_m(place.at_m, -1))
+    gives = at - ZIPPER_M
+    first = gives - d.uniform("gives_way_m", 15.0, 30.0)
+    for k in range(-before, 4):
+        goes = Phase(speed_mps=pace, heeds=Heed.EVERYONE)
+        waits = Phase(speed_mps=pace, stop_at_m=gives, heeds=Heed.EVERYONE)
+        phases = (waits, Phase(near(at + 4.0, 0.0), pace, heeds=Heed.EVERYONE)) if k == 0 else (goes,)
+        kind = d.choice(f"kind {k}", (AgentKind.CAR, AgentKind.CAR, AgentKind.VAN))
+        stage.move(kind, line, *phases, start_m=max(first - COLUMN_M * k, 5.0 + 8.0 * (3 - k)))
+    return stage.scenario(vehicles=0, people=0, clear_m=(-40.0, 60.0))
 
 
 def works(stage: Stage, at_m: float, long_m: float) -> None:
