@@ -59,7 +59,7 @@ def flow(traffic, agents, seconds, lanes=3):
     """
     net = traffic.roads.net
     movers, memory = traffic.movers(agents, FAR_AWAY), scratch_for(len(net.lanes), len(agents.id) + 1)
-    boxes, rows, wrong = np.zeros((4, len(movers))), [], 0
+    boxes, rows, wrong = np.zeros((6, len(movers))), [], 0
     length, none = net.lanes["length"], np.zeros(1, dtype=np.int64)
     for k in range(10 * seconds):
         tick_world(
