@@ -72,7 +72,7 @@ def run_server(folder: str, words: bool) -> None:
         served = Served("nano", lambda seed: SafeDriver(student.afresh(seed)), rig(NAMES, *SIZE).cameras)
     service = DriverService(served, ServiceConfig())
     ready = lambda address: print(address, flush=True)  # noqa: E731 - one line for whoever started this
-    asyncio.run(serve({DRIVER: service}, ServerConfig(port=0), ready, (service.reap,)))
+    asyncio.run(serve({DRIVER: service}, ServerConfig(port=0), ready, (service.sessions.reap,)))
 
 
 class ServerProcess:

@@ -32,6 +32,7 @@ from cordillera.serve.check_scene import HISTORY, Scene
 from cordillera.serve.convert import trajectory_of
 from cordillera.serve.driver_service import DriverService, Served, ServiceConfig
 from cordillera.serve.server import Background, ServerConfig
+from cordillera.serve.sessions import SessionLimits
 from cordillera.serve.wire.services import DRIVER, methods_of, serialized
 
 CAMERA = rig(("camera_front_wide_120fov",), 96, 54).cameras[0]
@@ -210,9 +211,9 @@ def session_bytes(method: str, session: str) -> bytes:
 def server() -> Background:
     """A server of ours to throw at, with a policy that needs no model, and a camera."""
     served = Served("fuzzed", lambda number: SafeDriver(RouteFollower()), (CAMERA,))
-    service = DriverService(served, ServiceConfig(sessions=10_000, idle_s=60.0))
+    service = DriverService(served, ServiceConfig(SessionLimits(sessions=10_000, idle_s=60.0)))
     config = ServerConfig(port=0, grace_s=2.0, message_mb=1.0)
-    return Background({DRIVER: service}, config, (service.reap,), service.stop)
+    return Background({DRIVER: service}, config, (service.sessions.reap,), service.stop)
 
 
 def fuzz(target: Target, examples: int, number: int) -> None:

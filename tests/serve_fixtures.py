@@ -53,7 +53,9 @@ def serving(
 ) -> Background:
     """A context manager that gives the address of a running service."""
     service = DriverService(one or served(), config)
-    return Background({DRIVER: service}, server or ServerConfig(port=0, grace_s=2.0), (service.reap,), service.stop)
+    return Background(
+        {DRIVER: service}, server or ServerConfig(port=0, grace_s=2.0), (service.sessions.reap,), service.stop
+    )
 
 
 def png(image: np.ndarray, kind: str = "PNG") -> bytes:

@@ -40,8 +40,11 @@ class Bad(DriverService):
 
     async def drive(self, request, context):
         self.calls += 1
-        if self.fault == "answers strangers" and request.session_uuid not in self._sessions:
-            return self.last
+        if self.fault == "answers strangers":
+            try:
+                self.sessions.find(request.session_uuid)
+            except RefusedError:
+                return self.last
         if self.fault == "raises":
             raise RuntimeError("out of memory")
         answer = await super().drive(request, context)
@@ -132,7 +135,7 @@ class Bad(DriverService):
         poses[20].pose.vec.x += 0.1 * np.random.default_rng().random()
 
     def do_mixes_sessions(self, answer, poses, request):
-        if len(self._sessions) > 1:
+        if len(self.sessions) > 1:
             poses[20].pose.vec.x += 0.5
 
     def do_peeks(self, answer, poses, request):
@@ -230,8 +233,8 @@ def test_missing_frames_that_are_not_borne():
     whole = service.drive
 
     async def drive(request, context):
-        held = service._sessions[request.session_uuid]
-        if held is not None and not held.session.frames:
+        held = service.sessions.find(request.session_uuid)
+        if not held.kept.frames:
             raise RuntimeError("no frame")
         return await whole(request, context)
 

@@ -22,6 +22,7 @@ from cordillera.sensors.rig import rig
 from cordillera.serve.channel import Endpoint
 from cordillera.serve.client import RemoteConfig, RemoteDriver, rig_plan
 from cordillera.serve.driver_service import DriverService, ServiceConfig
+from cordillera.serve.sessions import SessionLimits
 from cordillera.serve.server import Background, ServerConfig
 from cordillera.serve.wire.services import DRIVER
 from cordillera.types import EgoState, Observation, Route, Trajectory, same
@@ -143,7 +144,7 @@ def test_a_whole_drive_behind_the_wire_is_the_drive_in_process(policy):
 
 
 def test_a_process_holds_one_session_however_many_drives(shown):
-    with serving(served(Watching, (FRONT,)), ServiceConfig(sessions=1)) as address:
+    with serving(served(Watching, (FRONT,)), ServiceConfig(SessionLimits(sessions=1))) as address:
         remote = RemoteDriver(address)
         remote.try_cameras((FRONT,))
         for seed in range(4):
@@ -221,7 +222,7 @@ def test_drive_by_an_address_where_nobody_is(tmp_path, capsys):
 
 
 def test_bench_by_an_address_beside_the_same_policy(tmp_path, capsys):
-    with serving(config=ServiceConfig(sessions=1)) as address:
+    with serving(config=ServiceConfig(SessionLimits(sessions=1))) as address:
         command = ["bench", "--driver", address, "--policy", "route-follower", "--families", "cut_in"]
         command += ["--seeds", "1", "--workers", "1", "--videos", "0", "--output", str(tmp_path)]
         assert main(command) == 0

@@ -25,6 +25,7 @@ from cordillera.serve.driver_service import CONTRACT_KEY, DriverService, Service
 from cordillera.serve.notes import reasons_of
 from cordillera.serve.server import Background, ServerConfig
 from cordillera.serve.session import BODY_FROM_OPTICAL
+from cordillera.serve.sessions import SessionLimits
 from cordillera.serve.wire import common_pb2, egodriver_pb2
 from cordillera.serve.wire.services import DRIVER, Stub
 from cordillera.types import Decision
@@ -308,7 +309,7 @@ def test_sessions_side_by_side_answer_as_alone(seeing):
 
 
 def test_limits_on_sessions_and_idle_time():
-    config = ServiceConfig(sessions=2, idle_s=0.4)
+    config = ServiceConfig(SessionLimits(sessions=2, idle_s=0.4))
     with serving(config=config) as address, grpc.insecure_channel(address) as channel:
         stub = Stub(channel, DRIVER)
         first = began(stub)

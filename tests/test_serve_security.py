@@ -26,6 +26,7 @@ from cordillera.serve.client import RemoteDriver
 from cordillera.serve.driver_service import ServiceConfig
 from cordillera.serve.notes import navigation_of, reasons_of
 from cordillera.serve.server import Background, ServerConfig, credentials_of, read_token
+from cordillera.serve.sessions import SessionLimits
 from cordillera.serve.track import MOST_STATES, Track
 from cordillera.serve.wire import common_pb2
 from cordillera.serve.wire.services import DRIVER, Stub
@@ -184,7 +185,7 @@ def test_poses_that_no_car_drives_are_refused():
 def test_sessions_that_do_everything_wrong_harm_none_that_do_it_right():
     """A caller's plans while others send broken bytes, unknown sessions and pictures that are none."""
     with (
-        serving(served(SeeingPolicy, (FRONT,)), ServiceConfig(sessions=8)) as address,
+        serving(served(SeeingPolicy, (FRONT,)), ServiceConfig(SessionLimits(sessions=8))) as address,
         grpc.insecure_channel(address) as channel,
     ):
         stub = Stub(channel, DRIVER)

@@ -105,10 +105,10 @@ def run_serve(arguments: argparse.Namespace) -> int:
     server = server_config(arguments)
     from cordillera.presets.serve import ServeJob, serve_policy
     from cordillera.serve.driver_service import ServiceConfig
+    from cordillera.serve.sessions import SessionLimits
 
     service = ServiceConfig(
-        sessions=arguments.sessions,
-        idle_s=arguments.idle,
+        SessionLimits(arguments.sessions, arguments.idle),
         aliases=dict(arguments.camera),
         pickled=arguments.unsafe_pickle,
     )

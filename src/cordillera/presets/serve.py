@@ -61,8 +61,8 @@ def serve_policy(job: ServeJob, console: Console | None = None) -> None:
         reach = "this machine only" if job.server.is_local else "TLS and token"
         reads = ", ".join(f"{c.name} {c.width}x{c.height}" for c in served.cameras) or "no cameras"
         lines = [
-            f"{served.name} drives at [bold]{address}[/bold] ({reach}, at most {job.service.sessions} sessions); "
-            f"it reads {reads}.",
+            f"{served.name} drives at [bold]{address}[/bold] ({reach}, at most "
+            f"{job.service.limits.sessions} sessions); it reads {reads}.",
             f"Check it: cordillera check-driver {address}{shown}    "
             f"Drive it here: cordillera drive --driver {address}{shown}",
             "Ctrl-C ends it.",
@@ -77,7 +77,7 @@ def serve_policy(job: ServeJob, console: Console | None = None) -> None:
             console.print(line, highlight=False, soft_wrap=True)
 
     try:
-        asyncio.run(serve({DRIVER: service}, job.server, ready, (service.reap,)))
+        asyncio.run(serve({DRIVER: service}, job.server, ready, (service.sessions.reap,)))
     finally:
         service.stop()
     console.print("Stopped.", highlight=False)

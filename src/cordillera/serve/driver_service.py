@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,7 +14,8 @@ import grpc
 from cordillera.runtime.driver import SafeDriver
 from cordillera.serve.answer import answer_of
 from cordillera.serve.convert import time_of
-from cordillera.serve.session import DriveSession, identity_of, senders_of
+from cordillera.serve.session import DriveSession, senders_of
+from cordillera.serve.sessions import SessionLimits, Sessions
 from cordillera.serve.track import StaleError
 from cordillera.serve.wire import common_pb2, egodriver_pb2
 from cordillera.serve.wire.services import RefusedError
@@ -28,8 +27,6 @@ API_VERSION = (0, 54, 0)
 CONTRACT_KEY = "carla-driver-interface-contract"  # metadata in which others say which camera axes they mean
 OPTICAL, BODY = "2", "1"
 LONGEST_DATA = 1024 * 1024  # bytes of renderer_data
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,137 +43,90 @@ class Served:
 class ServiceConfig:
     """Limits, and how the wire is read."""
 
-    sessions: int = 64
-    idle_s: float = 600.0  # a session from which nothing comes for so long is closed
+    limits: SessionLimits = field(default_factory=SessionLimits)
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
     aliases: Mapping[str, str] = field(default_factory=dict)  # the policy's camera -> the client's
     pickled: bool = False
 
 
-@dataclass(eq=False)
-class _Open:
-    """A session, when it was last heard of, and whose turn it is to drive."""
-
-    session: DriveSession
-    heard_s: float
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
 class DriverService:
-    """The service; its methods are the calls of the contract. Run `reap` beside it to close idle sessions."""
+    """The service; its methods are the calls of the contract. Run `sessions.reap` beside it to close idle ones."""
 
     def __init__(self, served: Served, config: ServiceConfig | None = None) -> None:
         self.served, self.config = served, config or ServiceConfig()
-        self._sessions: dict[str, _Open | None] = {}  # None while one is being made
+        self.sessions: Sessions[DriveSession] = Sessions(self.config.limits)
         # pictures are unpacked beside the policies, not behind them
         self._seeing = ThreadPoolExecutor(self.config.threads, thread_name_prefix="see")
         self._driving = ThreadPoolExecutor(self.config.threads, thread_name_prefix="drive")
-
-    @property
-    def sessions(self) -> int:
-        """How many sessions are open."""
-        return len(self._sessions)
 
     # ------------------------------------------------------------ sessions
 
     async def start_session(self, request: Any, context: Context) -> common_pb2.SessionRequestStatus:
         """A session with its cameras and seed; ALREADY_EXISTS, RESOURCE_EXHAUSTED, or what `senders_of` finds."""
-        uuid = identity_of(request.session_uuid)
-        if uuid in self._sessions:
-            raise RefusedError(
-                grpc.StatusCode.ALREADY_EXISTS,
-                f"session {uuid!r} is open already; close it or take another session_uuid",
-            )
-        if len(self._sessions) >= self.config.sessions:
-            raise RefusedError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{len(self._sessions)} sessions are open, which is the limit; close some, or serve with --sessions",
-            )
-        axes = dict(context.invocation_metadata() or ()).get(CONTRACT_KEY, OPTICAL)
-        if axes not in (OPTICAL, BODY):
-            raise RefusedError(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"metadata {CONTRACT_KEY}={axes!r} is not known; 1 (camera axes are the car's) and 2 (optical) are",
-            )
-        self._sessions[uuid] = None
-        try:
-            session = await self._aside(self._driving, self._begin, uuid, request, axes == BODY)
-        except BaseException:
-            self._sessions.pop(uuid, None)
-            raise
-        self._sessions[uuid] = _Open(session, time.monotonic())
+
+        async def make() -> DriveSession:
+            axes = dict(context.invocation_metadata() or ()).get(CONTRACT_KEY, OPTICAL)
+            if axes not in (OPTICAL, BODY):
+                raise RefusedError(
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    f"metadata {CONTRACT_KEY}={axes!r} is not known; 1 (camera axes are the car's) and 2 (optical) are",
+                )
+            return await self._aside(self._driving, self._begin, request, axes == BODY)
+
+        await self.sessions.begin(request.session_uuid, make)
         return common_pb2.SessionRequestStatus()
 
-    def _begin(self, uuid: str, request: egodriver_pb2.DriveSessionRequest, body_axes: bool) -> DriveSession:
+    def _begin(self, request: egodriver_pb2.DriveSessionRequest, body_axes: bool) -> DriveSession:
         declared = list(request.rollout_spec.vehicle.available_cameras)
         senders = senders_of(declared, self.served.cameras, self.config.aliases, body_axes)
-        return DriveSession(uuid, self.served.make(int(request.random_seed)), self.served.cameras, senders)
+        return DriveSession(
+            request.session_uuid, self.served.make(int(request.random_seed)), self.served.cameras, senders
+        )
 
     async def close_session(self, request: Any, context: Context) -> common_pb2.Empty:
         """Forget a session; one that is not open is closed already."""
-        self._sessions.pop(request.session_uuid, None)
+        self.sessions.close(request.session_uuid)
         return common_pb2.Empty()
-
-    def _open(self, uuid: str) -> _Open:
-        found = self._sessions.get(uuid)
-        if found is None:
-            raise RefusedError(
-                grpc.StatusCode.NOT_FOUND,
-                f"session {uuid[:64]!r} is not open; call start_session first (sessions close after "
-                f"{self.config.idle_s:g} s without a call)",
-            )
-        found.heard_s = time.monotonic()
-        return found
-
-    async def reap(self) -> None:
-        """Close idle sessions, for ever."""
-        while True:
-            await asyncio.sleep(min(self.config.idle_s / 4.0, 30.0))
-            oldest = time.monotonic() - self.config.idle_s
-            for uuid, held in list(self._sessions.items()):
-                if held is not None and held.heard_s < oldest and not held.turn.locked():
-                    log.warning("session %s is closed: nothing came from it for %g s", uuid, self.config.idle_s)
-                    self._sessions.pop(uuid, None)
 
     # -------------------------------------------------------- observations
 
     async def submit_image_observation(self, request: Any, context: Context) -> common_pb2.Empty:
         """A camera frame into the session's window."""
-        held = self._open(request.session_uuid)
-        await self._aside(self._seeing, held.session.add_image, request.camera_image)
+        held = self.sessions.find(request.session_uuid)
+        await self._aside(self._seeing, held.kept.add_image, request.camera_image)
         return common_pb2.Empty()
 
     async def submit_egomotion_observation(self, request: Any, context: Context) -> common_pb2.Empty:
         """Poses local_to_rig into the session's track."""
-        held = self._open(request.session_uuid)
-        await self._aside(self._seeing, held.session.add_egomotion, request)
+        held = self.sessions.find(request.session_uuid)
+        await self._aside(self._seeing, held.kept.add_egomotion, request)
         return common_pb2.Empty()
 
     async def submit_route(self, request: Any, context: Context) -> common_pb2.Empty:
         """The session's route."""
-        self._open(request.session_uuid).session.set_route(request.route)
+        self.sessions.find(request.session_uuid).kept.set_route(request.route)
         return common_pb2.Empty()
 
     async def submit_recording_ground_truth(self, request: Any, context: Context) -> common_pb2.Empty:
         """What the recorded car did. It is not looked at: a driver that sees the answer proves nothing."""
-        self._open(request.session_uuid)
+        self.sessions.find(request.session_uuid)
         return common_pb2.Empty()
 
     # --------------------------------------------------------------- drive
 
     async def drive(self, request: Any, context: Context) -> egodriver_pb2.DriveResponse:
         """A plan from `time_now_us` on; FAILED_PRECONDITION where the car's place is not known then."""
-        held = self._open(request.session_uuid)
+        held = self.sessions.find(request.session_uuid)
         now_us = time_of(request.time_now_us, "time_now_us")
         if len(request.renderer_data) > LONGEST_DATA:
             raise ValueError(f"renderer_data has {len(request.renderer_data)} bytes; at most {LONGEST_DATA}")
         async with held.turn:
             try:
-                return await self._aside(self._driving, self._decide, held.session, now_us, request.renderer_data)
+                return await self._aside(self._driving, self._decide, held.kept, now_us, request.renderer_data)
             except StaleError as error:
                 raise RefusedError(grpc.StatusCode.FAILED_PRECONDITION, str(error)) from error
             finally:
-                held.heard_s = time.monotonic()
+                held.heard_s = self.sessions.clock()
 
     def _decide(self, session: DriveSession, now_us: int, data: bytes) -> egodriver_pb2.DriveResponse:
         observation = session.observation(now_us, data)

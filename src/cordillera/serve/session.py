@@ -21,6 +21,7 @@ from cordillera.serve.convert import ego_of, time_of, trajectory_of, transform_f
 from cordillera.serve.lens import Lens, Resampler, decode
 from cordillera.serve.notes import navigation_of
 from cordillera.serve.route import MOST_WAYPOINTS, route_of, waypoints_of
+from cordillera.serve.sessions import LONGEST_NAME
 from cordillera.serve.track import Track
 from cordillera.serve.wire import egodriver_pb2, sensorsim_pb2
 from cordillera.types import Camera, Float, Observation, Trajectory
@@ -30,7 +31,6 @@ AvailableCamera = sensorsim_pb2.AvailableCamerasReturn.AvailableCamera
 MOST_CAMERAS = 64
 MOST_POSES = 5000  # of a message
 FRAMES_KEPT = 32  # of a camera
-LONGEST_NAME = 256
 LEAST_SHARE = 0.2  # of the policy's picture that the sender's camera must see
 
 log = logging.getLogger(__name__)
@@ -202,10 +202,3 @@ def _resampler(declared: AvailableCamera, camera: Camera, body_axes: bool) -> Re
             "rig_to_camera (optical axes: x right, y down, z forward) and the lens"
         )
     return resampler
-
-
-def identity_of(uuid: str) -> str:
-    """A session's name -> itself; ValueError for an empty or endless one."""
-    if not uuid or len(uuid) > LONGEST_NAME:
-        raise ValueError(f"session_uuid has {len(uuid)} letters; give 1 to {LONGEST_NAME}")
-    return uuid
