@@ -22,8 +22,8 @@ from cordillera.sensors.rig import rig
 from cordillera.serve.channel import Endpoint
 from cordillera.serve.client import RemoteConfig, RemoteDriver, rig_plan
 from cordillera.serve.driver_service import DriverService, ServiceConfig
-from cordillera.serve.sessions import SessionLimits
 from cordillera.serve.server import Background, ServerConfig
+from cordillera.serve.sessions import SessionLimits
 from cordillera.serve.wire.services import DRIVER
 from cordillera.types import EgoState, Observation, Route, Trajectory, same
 from cordillera.world.spawn import make_scenario

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cordillera.data import egomotion
 from cordillera.data.layout import CLASSES, OTHER_CLASS
@@ -58,6 +59,7 @@ class Film:
     camera: Camera
     t_us: Int  # (N,)
     mp4: bytes
+    looks: NDArray[np.uint8] | None = None  # (N, rows, cols, channels) of `sensors.looks`
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,6 +231,32 @@ def trace_columns(clip: Clip) -> Columns:
         "event": [said.event for said in clip.said],
         "tested": [json.dumps([_tested(tested, t0) for tested in said.tested]) for said in clip.said],
     }
+
+
+def looks_columns(clip: Clip) -> Columns:
+    """A clip -> what its pictures show, cell by cell: one row a picture."""
+    rows = [
+        (film.camera.name, int(t_us), cells.shape, cells.tobytes())
+        for film in clip.films
+        if film.looks is not None
+        for t_us, cells in zip(film.t_us, film.looks, strict=True)
+    ]
+    names, stamps, shapes, cells = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return {
+        "camera": list(names),
+        "timestamp": np.array(stamps, dtype=np.int64),
+        "shape": [list(shape) for shape in shapes],
+        "cells": list(cells),
+    }
+
+
+def looks_of(columns: Columns, camera: str) -> list[tuple[int, NDArray[np.uint8]]]:
+    """The table of looks and a camera -> times and what the pictures show (rows, cols, channels)."""
+    rows = [n for n, name in enumerate(columns["camera"]) if name == camera]
+    return [
+        (int(columns["timestamp"][n]), np.frombuffer(columns["cells"][n], np.uint8).reshape(columns["shape"][n]))
+        for n in rows
+    ]
 
 
 def counterfactual_columns(clip: Clip) -> Columns:

@@ -85,8 +85,9 @@ DIMENSIONS = Feature("vehicle_dimensions", "calibration")
 LANE_MAP, SIGNAL_STATES = _parquet("lane_map", "world"), _parquet("signal_states", "world")
 ROUTE, TRACES = _parquet("route", "world"), _parquet("traces", "world")
 COUNTERFACTUALS = _parquet("counterfactuals", "world")
+LOOKS = _parquet("looks", "world")  # what each cell of each picture shows, see `sensors.looks`
 ROLLOUT = Feature("rollout", "world", (("rollout", "{clip_id}.rollout.npz"),))
-WORLD = (LANE_MAP, SIGNAL_STATES, ROUTE, TRACES, COUNTERFACTUALS, ROLLOUT)
+WORLD = (LANE_MAP, SIGNAL_STATES, ROUTE, TRACES, COUNTERFACTUALS, LOOKS, ROLLOUT)
 FEATURES = (*CAMERAS.values(), EGOMOTION, OBSTACLES, INTRINSICS, EXTRINSICS, DIMENSIONS, *WORLD)
 BY_NAME = {feature.name: feature for feature in FEATURES}
 

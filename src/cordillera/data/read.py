@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cordillera.data import egomotion, layout
-from cordillera.data.clip import Columns, Said, counterfactuals_of, trace_of
+from cordillera.data.clip import Columns, Said, counterfactuals_of, looks_of, trace_of
 from cordillera.data.egomotion import Motion
 from cordillera.data.frames import FrameCache
 from cordillera.data.rollouts import read_rollout
@@ -141,6 +141,15 @@ class ClipSet:
         row = self.rows(clip_id, layout.DIMENSIONS.name)[0]
         names = ("length", "width", "height", "rear_axle_to_bbox_center", "wheelbase", "track_width")
         return Rig(tuple(cameras[name] for name in order), VehicleSpec(*(float(row[name]) for name in names)))
+
+    def looks(self, clip_id: str) -> dict[tuple[str, int], NDArray[np.uint8]]:
+        """A clip -> what each picture shows by cell (see `sensors.looks`), by camera and time; {} where not known."""
+        if not self.has(clip_id, layout.LOOKS.name):
+            return {}
+        columns = self.table(clip_id, layout.LOOKS.name)
+        return {
+            (camera, int(t_us)): cells for camera in set(columns["camera"]) for t_us, cells in looks_of(columns, camera)
+        }
 
     def frames(self, clip_id: str, camera: str, t_us: Int) -> tuple[Frames, Int]:
         """Times -> the latest frames at or before each (T, H, W, 3), and the frames' own times (T,)."""

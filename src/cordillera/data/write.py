@@ -137,6 +137,12 @@ def _files(chunk: int, clips: Sequence[Clip]) -> Iterable[tuple[Path, bytes]]:
         members = [(feature.member(alias, c.meta.clip_id), to_bytes(columns_of(c))) for c in clips]
         yield feature.path(chunk), _zip(members)
     yield layout.ROLLOUT.path(chunk), _zip([_rollout(c) for c in clips])
+    looked = [c for c in clips if has_looks(c)]
+    if looked:
+        members = [
+            (layout.LOOKS.member("looks", c.meta.clip_id), to_bytes(tables.looks_columns(c))) for c in looked
+        ]  # fmt: skip
+        yield layout.LOOKS.path(chunk), _zip(members)
     for name, feature in layout.CAMERAS.items():
         members = [member for c in clips for member in _film(feature, name, c)]
         if members:
@@ -171,6 +177,11 @@ def _rollout(clip: Clip) -> tuple[str, bytes]:
         return layout.ROLLOUT.member("rollout", clip.meta.clip_id), path.read_bytes()
 
 
+def has_looks(clip: Clip) -> bool:
+    """Whether it is known of a clip's pictures what they show."""
+    return any(film.looks is not None for film in clip.films)
+
+
 def _zip(members: Iterable[tuple[str, bytes]]) -> bytes:
     """Members -> a store-only zip: readers seek in the videos without unpacking them."""
     sink = io.BytesIO()
@@ -195,6 +206,8 @@ def _entry(clip: Clip) -> Ledger:
         if said.keyframe
     ]
     absent = {name for name in layout.CAMERAS if name not in {film.camera.name for film in clip.films}}
+    if not has_looks(clip):
+        absent.add(layout.LOOKS.name)
     if not clip.rig.cameras:
         absent |= {layout.INTRINSICS.name, layout.EXTRINSICS.name}
     features = [feature.name for feature in layout.FEATURES if feature.name not in absent]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cordillera.data import layout
 from cordillera.data.clip import Clip, ClipMeta, Film, Said
@@ -21,12 +22,13 @@ from cordillera.reasoning.counterfactual import Counterfactual, counterfactuals
 from cordillera.reasoning.label import Drive, labels
 from cordillera.runtime.driver import DriverConfig, SafeDriver
 from cordillera.runtime.track import TrackConfig
+from cordillera.sensors.looks import looks
 from cordillera.sensors.observe import Observer
 from cordillera.sensors.render import CpuRenderer
 from cordillera.sensors.rig import rig
 from cordillera.sensors.scene import build_scene
 from cordillera.sensors.visibility import Visibility, visible
-from cordillera.types import Rig, Rollout, Scenario, WorldState
+from cordillera.types import Rig, RoadMap, Rollout, Scenario, WorldState
 from cordillera.world.maps import load_map
 from cordillera.world.scenarios import make_family
 from cordillera.world.spawn import make_scenario
@@ -70,7 +72,9 @@ class Crew:
     renderer: CpuRenderer
     cameras: Rig
     writers: list[VideoWriter]
+    road_map: RoadMap
     spent: Spent
+    cells: list[list[NDArray[np.uint8]]] = field(default_factory=list)  # of each state, of each camera
     _seen: dict[int, Visibility] = field(default_factory=dict)
 
     def film(self, state: WorldState) -> None:
@@ -80,6 +84,7 @@ class Crew:
         middle = time.process_time()
         for writer, frame in zip(self.writers, frames, strict=True):
             writer.add(frame.rgb)
+        self.cells.append([looks(frame, state.signals, self.road_map) for frame in frames])
         self.spent["render"] += middle - start
         self.spent["encode"] += time.process_time() - middle
 
@@ -120,7 +125,7 @@ def make_clip(order: Order) -> Made:
             continue
         with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
             mark = time.process_time()
-            crew = _crew(order, scenario, Path(scratch), stack, spent)
+            crew = _crew(order, scenario, world.map, Path(scratch), stack, spent)
             spent["set-up"] += time.process_time() - mark
             films = _films(rollout, crew, stack, Path(scratch))
         said, others, verdicts = _labels(rollout, world, crew, spent)
@@ -130,7 +135,9 @@ def make_clip(order: Order) -> Made:
     return Made(None, tuple(rejected), (), tuple(spent.items()))
 
 
-def _crew(order: Order, scenario: Scenario, folder: Path, stack: ExitStack, spent: Spent) -> Crew | None:
+def _crew(
+    order: Order, scenario: Scenario, road_map: RoadMap, folder: Path, stack: ExitStack, spent: Spent
+) -> Crew | None:  # fmt: skip
     """What films a scenario into `folder`; None without cameras."""
     if not order.cameras:
         return None
@@ -139,7 +146,7 @@ def _crew(order: Order, scenario: Scenario, folder: Path, stack: ExitStack, spen
         stack.enter_context(VideoWriter(folder / f"{c.name}.mp4", c.width, c.height, c.rate_hz, order.crf))
         for c in cameras.cameras
     ]
-    return Crew(renderer_of(scenario), cameras, writers, spent)
+    return Crew(renderer_of(scenario), cameras, writers, road_map, spent)
 
 
 def renderer_of(scenario: Scenario) -> CpuRenderer:
@@ -166,7 +173,10 @@ def _films(rollout: Rollout, crew: Crew | None, stack: ExitStack, folder: Path) 
     stack.close()
     start = rollout.scenario.initial.t_us
     stamps = np.array([step.state.t_us - start for step in rollout.steps], dtype=np.int64)
-    return tuple(Film(camera, stamps, (folder / f"{camera.name}.mp4").read_bytes()) for camera in crew.cameras.cameras)
+    return tuple(
+        Film(camera, stamps, (folder / f"{camera.name}.mp4").read_bytes(), np.stack([row[c] for row in crew.cells]))
+        for c, camera in enumerate(crew.cameras.cameras)
+    )
 
 
 def _labels(
