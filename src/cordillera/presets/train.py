@@ -64,6 +64,7 @@ class TrainJob:
     output: Path
     preset: str = "nano"
     start: Path | None = None  # a trained model to go on from, by low-rank adapters
+    begin: Path | None = None  # a trained model whose weights are where all of the new one begins
     without_pairs: tuple[str, ...] = ()  # of "a", "b", "c"
     region: str = ""
     cameras: tuple[str, ...] = BOTH
@@ -194,7 +195,16 @@ def _model(job: TrainJob) -> tuple[VLA, VlaTokenizer]:
     if job.start:
         return load_vla(job.start)
     config = model_config(job)
-    return new_vla(config, job.seed).train(), own_tokenizer(config)
+    tokenizer = own_tokenizer(config)
+    if job.begin is None:
+        return new_vla(config, job.seed).train(), tokenizer
+    model, _ = load_vla(job.begin)
+    told = replace(model.config, prompt=replace(model.config.prompt, image_size=config.prompt.image_size))
+    if told != config:
+        raise ValueError(f"{job.begin}: a model of another shape or prompt than {job.preset} as asked for; "
+                         "begin with one of the same preset, cameras and frames")  # fmt: skip
+    model.config = config
+    return model.train(), tokenizer
 
 
 def _rows(folders: Sequence[Path], config: VlaConfig, tokenizer: VlaTokenizer, console: Console) -> Rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from cordillera.policy.vla.config import VisionConfig, VlaConfig
 from cordillera.train.samples import DECISION
 from cordillera.train.store import Rows
 
+Seen = TypeVar("Seen", bound="Batch | Glance")
 IGNORED = -100  # a target that is not learned
 CLOSING_TOKENS = 2
 
@@ -31,6 +33,15 @@ class Batch:
     actions: Tensor  # (B, N, 2) normalised
     noise: Tensor  # (B, K, N, 2)
     time: Tensor  # (B, K)
+    looks: Tensor  # (B, I, rows, cols, CHANNELS) uint8, what the pictures show; all 0 where that is not known
+
+
+@dataclass(frozen=True, eq=False)
+class Glance:
+    """N pictures and what they show: what the vision tower alone learns from."""
+
+    images: Tensor  # (N, H, W, 3) uint8
+    looks: Tensor  # (N, rows, cols, CHANNELS) uint8
 
 
 @dataclass(frozen=True)
@@ -100,11 +111,18 @@ def assemble(rows: Rows, which: NDArray[np.int64], config: VlaConfig, how: Assem
         actions=tensor(held["actions"]),
         noise=torch.randn((count, how.draws, points, 2), generator=noise),
         time=torch.rand((count, how.draws), generator=noise),
+        looks=tensor(rows.shown(held["image_of"])),
     )
 
 
-def moved(batch: Batch, device: torch.device) -> Batch:
-    """A batch -> the same on a device."""
+def glance(rows: Rows, count: int, *seeds: int) -> Glance:
+    """Rows, how many and seeds -> pictures drawn from all of them; the same for the same seeds."""
+    which = np.sort(np.random.default_rng(seeds).integers(rows.image_count, size=count))
+    return Glance(torch.from_numpy(rows.pictures(which)), torch.from_numpy(rows.shown(which)))
+
+
+def moved(batch: Seen, device: torch.device) -> Seen:
+    """A batch or glance -> the same on a device."""
     if device.type == "cpu":
         return batch
-    return Batch(**{name: value.pin_memory().to(device, non_blocking=True) for name, value in vars(batch).items()})
+    return type(batch)(**{k: value.pin_memory().to(device, non_blocking=True) for k, value in vars(batch).items()})

@@ -7,8 +7,8 @@ windows of pair kind (a) have words that the pictures do not imply, so these are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,12 @@ from cordillera.policy.vla.targets import from_trajectory, future_to_tokens
 from cordillera.policy.vla.tokenizer import PROMPT_PHRASES, VlaTokenizer, build_tokenizer
 from cordillera.reasoning.grammar import following, pieces, vocabulary
 from cordillera.reasoning.schema import write
+from cordillera.sensors.looks import CELL_PX
 from cordillera.types import Camera, Lateral, Longitudinal, Observation, ReasoningTrace, Sample, Trajectory
 
 DRIVEN, DECISION, CAUSE, RECOVERY = "driven", "decision", "cause", "recovery"
 PAIRS = {"a": DECISION, "b": CAUSE, "c": RECOVERY}
-EVERY_US = 500_000
+EVERY_US = 200_000
 WORDS = 40  # tokens of the longest trace, its closing included; longer ones are told without their last causes
 EASY = (Longitudinal.SET_SPEED, None), (Lateral.LANE_KEEPING, None)
 
@@ -43,6 +44,7 @@ class Wanted:
     kind: str = DRIVEN
     region: str = ""
     weather: str = ""
+    looks: Mapping[tuple[str, int], NDArray[np.uint8]] = field(default_factory=dict)  # by camera and time, if known
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,7 @@ class Row:
 
     images: tuple[NDArray[np.uint8], ...]  # (H, W, 3) each, as the model reads them, in prompt order
     image_keys: tuple[tuple[str, int], ...]  # camera and time: equal ones of a clip are stored once
+    looks: tuple[NDArray[np.uint8] | None, ...]  # what each picture shows, see `sensors.looks`; None: not known
     ids: NDArray[np.int32]  # (P,) the prompt
     positions: NDArray[np.int16]  # (3, P)
     next_position: int
@@ -114,6 +117,7 @@ def encode_row(wanted: Wanted, prompt: Prompt) -> Row:
     return Row(
         images=tuple(images),
         image_keys=tuple(keys),
+        looks=tuple(fitting(wanted.looks.get(key), image) for key, image in zip(keys, images, strict=True)),
         ids=inputs.ids.astype(np.int32),
         positions=inputs.positions.astype(np.int16),
         next_position=inputs.next_position,
@@ -133,6 +137,13 @@ def encode_row(wanted: Wanted, prompt: Prompt) -> Row:
         and trace.lateral in EASY[1]
         and wanted.kind == DRIVEN,
     )
+
+
+def fitting(looks: NDArray[np.uint8] | None, image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """What a picture showed as it was filmed -> the same if the picture is still of that size, else None."""
+    if looks is None or tuple(n * CELL_PX for n in looks.shape[:2]) != image.shape[:2]:
+        return None
+    return looks
 
 
 def action_limits(space: ActionSpaceConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -170,12 +181,12 @@ def balance(classes: Sequence[Sequence[str]], power: float = 0.5, most: float = 
 
 
 def windows_of(folder: Path, cameras: Sequence[str], pairs: Sequence[str] = ("a",)) -> Iterator[Wanted]:
-    """A data set in a folder -> its windows at 2 Hz, and with pair kind (a) the decisions that were not taken."""
+    """A data set in a folder -> its windows at 5 Hz, and with pair kind (a) the decisions that were not taken."""
     held = open_set(folder)
     entries = {entry["clip_id"]: entry for ledger in read_ledgers(folder) for entry in ledger["clips"]}
     for clip in held.clips():
         entry = entries.get(clip, {})
-        about = str(entry.get("country", "")), str(entry.get("weather", ""))
+        about = str(entry.get("country", "")), str(entry.get("weather", "")), held.looks(clip)
         for sample in clip_samples(held, clip, cameras):
             yield Wanted(sample, DRIVEN, *about)
         if "a" in pairs and held.has(clip, layout.COUNTERFACTUALS.name):
@@ -184,7 +195,7 @@ def windows_of(folder: Path, cameras: Sequence[str], pairs: Sequence[str] = ("a"
 
 
 def clip_samples(held: ClipSet, clip: str, cameras: Sequence[str]) -> Iterator[Sample]:
-    """A clip -> its windows every half second, its pictures decoded once."""
+    """A clip -> its windows every fifth of a second, its pictures decoded once."""
     times = np.arange(layout.FIRST_T0_US, layout.LAST_T0_US + 1, EVERY_US)
     yield from _with_pictures(held, clip, cameras, times)
 

@@ -1,8 +1,9 @@
 """Stored rows -> trained weights: the whole loop of supervised training.
 
-One loss of three parts: the next token of the reasoning, the next token of the future (binned actions), and the flow of
-the action expert from noise to the driven actions, on draws of noise and time. The expert reads keys and values of the
-text decoder that carry no gradient, so the words are not bent to serve the plan.
+One loss of four parts: the next token of the reasoning, the next token of the future (binned actions), the flow of the
+action expert from noise to the driven actions, on draws of noise and time, and what each patch of the pictures shows
+(see `train.eyes`). The expert reads keys and values of the text decoder that carry no gradient, so the words are not
+bent to serve the plan. The first steps may be glances: pictures alone, for the vision tower alone.
 
 What is random is a function of the seed, the step and the process, so a run that was stopped goes on as if it had not.
 """
@@ -17,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -31,7 +33,18 @@ from cordillera.policy.vla.actions import to_trajectory
 from cordillera.policy.vla.layers import NOBODY, PREFIX, Cache
 from cordillera.policy.vla.model import VLA
 from cordillera.policy.vla.text import Visual
-from cordillera.train.batch import IGNORED, Assembly, Batch, assemble, draw_rows, images_to_patches, moved
+from cordillera.train.batch import (
+    IGNORED,
+    Assembly,
+    Batch,
+    Glance,
+    assemble,
+    draw_rows,
+    glance,
+    images_to_patches,
+    moved,
+)
+from cordillera.train.eyes import SCORED, Eyes, rarity_of
 from cordillera.train.samples import balance
 from cordillera.train.setup import Place, agreed, part_of, sharded, wait_for_all, whole
 from cordillera.train.store import Rows
@@ -39,7 +52,7 @@ from cordillera.train.store import Rows
 STATE = "training.safetensors"
 Weights = dict[str, Tensor]
 SPARED = ("save_every", "look_every", "loaders")  # what a run may go on with otherwise
-LOSSES = ("words", "tokens", "flow")
+LOSSES = ("words", "tokens", "flow", "sight")
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,9 @@ class SftConfig:
     word_weight: float = 1.0
     token_weight: float = 0.3
     flow_weight: float = 1.0
+    sight_weight: float = 1.0
+    glances: int = 0  # first steps, in which only the vision tower learns, from pictures alone
+    pictures: int = 128  # of such a step and process
     power: float = 0.5  # of the balance over decisions, causes, regions, weather
     assembly: Assembly = field(default_factory=Assembly)
     save_every: int = 200
@@ -78,17 +94,25 @@ class SftResult:
 class Objective(nn.Module):
     """A batch -> the three losses; or, with `plans`, sampled actions for the same context."""
 
-    def __init__(self, model: VLA) -> None:
+    def __init__(self, model: VLA, rarity: Tensor | None = None) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.eyes = model, Eyes(model.config.vision, rarity)
 
-    def forward(self, batch: Batch, plans: int = 0) -> Tensor:
-        """Losses (3,) as in LOSSES; with `plans`, normalised actions (B, plans, N, 2) from the batch's first noises."""
+    def features(self, images: Tensor) -> Tensor:
+        """Pictures (N, H, W, 3) -> what the vision tower makes of them (levels, N, tokens, C)."""
+        vision, config = self.model.vision, self.model.config.vision
+        patches = images_to_patches(images, config)
+        grid = images.shape[1] // config.patch_size, images.shape[2] // config.patch_size
+        return vision.same_grid(patches, *vision.tables(*grid, patches.device))
+
+    def forward(self, batch: Batch | Glance, plans: int = 0) -> Tensor:
+        """Losses (4,) as in LOSSES; with `plans`, normalised actions (B, plans, N, 2) from the batch's first noises."""
+        if isinstance(batch, Glance):
+            seen = self.eyes(self.features(batch.images), batch.looks)
+            return torch.stack([*seen.new_zeros(len(LOSSES) - 1), seen])
         model, config = self.model, self.model.config
         count = len(batch.images)
-        patches = images_to_patches(batch.images.flatten(0, 1), config.vision)
-        grid = batch.images.shape[2] // config.vision.patch_size, batch.images.shape[3] // config.vision.patch_size
-        features = model.vision.same_grid(patches, *model.vision.tables(*grid, patches.device))
+        features = self.features(batch.images.flatten(0, 1))
         visual = Visual(batch.image_mask, features.flatten(1, 2))
 
         length = batch.ids.shape[1]
@@ -108,13 +132,22 @@ class Objective(nn.Module):
         action, moment = batch.actions[:, None], batch.time[..., None, None]
         noisy = moment * action + (1.0 - moment) * batch.noise
         flow = functional.mse_loss(model.expert.velocity(noisy, batch.time, context).float(), action - batch.noise)
-        return torch.stack([*(self.next_token(hidden, target) for target in batch.targets), flow])
+        sight = self.eyes(features, batch.looks.flatten(0, 1))
+        return torch.stack([*(self.next_token(hidden, target) for target in batch.targets), flow, sight])
 
     def next_token(self, hidden: Tensor, target: Tensor) -> Tensor:
         """Hidden states (B, L, C) and the ids that follow -> mean cross-entropy over those that are learned."""
         at = target != IGNORED
         logits = self.model.text.lm_head(hidden[at]).float()
         return functional.cross_entropy(logits, target[at], reduction="sum") / at.sum().clamp(min=1)
+
+
+def sight_balance(rows: Rows, most: int = 512) -> Tensor:
+    """Rows -> the balance of what their pictures show, see `eyes.rarity_of`; all 1 where nothing is known."""
+    which = np.linspace(0, rows.image_count - 1, min(most, rows.image_count)).round().astype(np.int64)
+    cells = torch.from_numpy(rows.shown(which))
+    known = (cells > 0).flatten(1).any(1)
+    return rarity_of(cells[known].flatten(0, 2)) if known.any() else torch.ones(cells.shape[-1])
 
 
 def rate_at(step: int, config: SftConfig) -> float:
@@ -139,19 +172,20 @@ class Trainer:
 
     def __init__(self, model: VLA, rows: Rows, config: SftConfig, place: Place, output: Path) -> None:
         self.config, self.rows, self.place, self.output = config, rows, place, output
-        self.objective = sharded(Objective(model), place)
+        self.objective = sharded(Objective(model, sight_balance(rows)), place)
         self.run = torch.compile(self.objective) if config.compiled else self.objective
         self.optimiser = optimiser_of(self.objective, config)
         self.weights = balance(rows.classes, config.power)
         self.model_config = model.config
         self.step = 0
         self.pool = ThreadPoolExecutor(config.loaders) if config.loaders else None
-        self.coming: dict[int, Future[Batch]] = {}
-        self.scale = torch.tensor([config.word_weight, config.token_weight, config.flow_weight], device=place.device)
+        self.coming: dict[int, Future[Batch | Glance]] = {}
+        weights = config.word_weight, config.token_weight, config.flow_weight, config.sight_weight
+        self.scale = torch.tensor(weights, device=place.device)
 
     # ------------------------------------------------------------------ a step
 
-    def batch(self, part: int) -> Batch:
+    def batch(self, part: int) -> Batch | Glance:
         """The micro-batch `part` of this step and process, and those that follow begun if there are loaders."""
         parts, number = self.config.micro_batches, self.step * self.config.micro_batches + part
         if self.pool is None:
@@ -161,10 +195,12 @@ class Trainer:
                 self.coming[later] = self.pool.submit(self.made, later)
         return moved(self.coming.pop(number).result(), self.place.device)
 
-    def made(self, number: int) -> Batch:
+    def made(self, number: int) -> Batch | Glance:
         """The micro-batch with a number, on the CPU; a function of the seed, the number and the process."""
         config = self.config
         seeds = (config.seed, *divmod(number, config.micro_batches), self.place.rank)
+        if seeds[1] < config.glances:
+            return glance(self.rows, config.pictures // config.micro_batches, *seeds)
         which = draw_rows(self.weights, config.batch // config.micro_batches, *seeds)
         return assemble(self.rows, which, self.model_config, config.assembly, *seeds)
 
@@ -198,7 +234,8 @@ class Trainer:
 
     def whole_weights(self) -> Weights:
         """The model's parameters by name, on the CPU; every process must ask."""
-        return {name.removeprefix("model."): whole(p) for name, p in self.objective.named_parameters()}
+        named = self.objective.named_parameters()
+        return {name.removeprefix("model."): whole(p) for name, p in named if name.startswith("model.")}
 
     def save(self) -> None:
         """Write weights, optimiser and step to a temporary name, then rename."""
@@ -278,18 +315,20 @@ def held_out(trainer: Trainer, rows: Rows, most: int = 256, plans: int = 6) -> d
 
     The plans are made on the words as given. minADE6 takes the best of six by the whole horizon, ADE their mean.
     """
-    config, place = trainer.model_config, trainer.place
+    config, place, objective = trainer.model_config, trainer.place, cast("Objective", trainer.objective)
     how = replace(trainer.config.assembly, unsaid=0.0, unsaid_easy=0.0, draws=max(plans, 4))
     chosen = np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(np.int64)
     size = max(trainer.config.batch // trainer.config.micro_batches, 1)
     sums: dict[str, list[float]] = {}
+    counts = torch.zeros(len(SCORED), 3)
     for at in range(0, len(chosen), size):
         which = chosen[at : at + size]
         batch = moved(assemble(rows, which, config, how, 0, at), place.device)
         narrow = torch.autocast(place.device.type, torch.bfloat16) if place.half else nullcontext()
         with narrow:
-            losses = trainer.objective(batch)
-            actions = trainer.objective(batch, plans).float().cpu().numpy()
+            losses = objective(batch)
+            actions = objective(batch, plans).float().cpu().numpy()
+            features = objective.features(batch.images.flatten(0, 1))
         held = {
             name: rows.arrays[name][which].astype(np.float64) for name in ("history_xyz", "history_rot", "future_xyz")
         }
@@ -303,8 +342,13 @@ def held_out(trainer: Trainer, rows: Rows, most: int = 256, plans: int = 6) -> d
         coast = np.linalg.norm(steady[..., :2] - held["future_xyz"][:, None, :, :2], axis=-1)
         best = away[np.arange(len(which)), away.mean(-1).argmin(1)]
         means = {f"val_{name}": value for name, value in zip(LOSSES, losses.tolist(), strict=True)}
+        counts += objective.eyes.counts(features, batch.looks.flatten(0, 1)).cpu()
         means |= {"val_ade": away.mean(), "val_minade6": best.mean(), "val_minade6_3s": best[:, :30].mean()}
         means |= {"coast_ade": coast.mean(), "coast_ade_3s": coast[..., :30].mean()}
         for name, value in means.items():
             sums.setdefault(name, []).append(float(value) * len(which))
-    return {name: sum(values) / len(chosen) for name, values in sums.items()}
+    found = {name: sum(values) / len(chosen) for name, values in sums.items()}
+    for name, (hits, false, missed) in zip(SCORED, counts.tolist(), strict=True):
+        if hits + missed > 0:
+            found[f"sees_{name}_f1"] = 2.0 * hits / (2.0 * hits + false + missed)
+    return found

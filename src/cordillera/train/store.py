@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cordillera.policy.vla.config import VlaConfig
+from cordillera.sensors.looks import CELL_PX, CHANNELS
 from cordillera.train.samples import WORDS, Row
 
-FACTS = "store.json"
+FACTS, FORMAT = "store.json", 2
 ARRAYS = (
     "image_of", "ids", "count", "positions", "next_position", "words", "word_count", "learns", "easy", "tokens",
     "actions", "history_xyz", "history_rot", "future_xyz",
@@ -46,16 +47,18 @@ def write_store(folder: Path, rows: Iterable[Row], config: VlaConfig) -> int:
     notes: dict[str, list[Any]] = {"classes": [], "kind": [], "clip_id": []}
     places: dict[tuple[str, str, str, int], int] = {}
     size: tuple[int, ...] = (0, 0, 3)
-    with (part / "images.bin").open("wb") as file:
+    with (part / "images.bin").open("wb") as file, (part / "looks.bin").open("wb") as seen:
         for row in rows:
             index = []
-            for image, key in zip(row.images, row.image_keys, strict=True):
+            for image, key, looks in zip(row.images, row.image_keys, row.looks, strict=True):
                 # pictures of changed worlds look otherwise than those of the clip at the same time
                 name = (row.clip_id, hashlib.sha256(image.tobytes()).hexdigest()[:16], *key)
                 if name not in places:
                     places[name] = len(places)
                     file.write(np.ascontiguousarray(image).data)
                     size = image.shape
+                    unknown = np.zeros((size[0] // CELL_PX, size[1] // CELL_PX, CHANNELS), np.uint8)
+                    seen.write(np.ascontiguousarray(unknown if looks is None else looks).data)
                 index.append(places[name])
             values = {"image_of": index, "count": len(row.ids), "word_count": len(row.words)}
             for column in ARRAYS:
@@ -72,7 +75,7 @@ def write_store(folder: Path, rows: Iterable[Row], config: VlaConfig) -> int:
     columns["words"] = [np.pad(w, (0, WORDS - len(w)), constant_values=pad) for w in columns["words"]]
     for name, found in columns.items():
         np.save(part / f"{name}.npy", np.stack([np.asarray(value) for value in found]))
-    facts = {"format": 1, "digest": digest(config), "rows": total, "images": len(places), "size": list(size)}
+    facts = {"format": FORMAT, "digest": digest(config), "rows": total, "images": len(places), "size": list(size)}
     (part / FACTS).write_text(json.dumps(facts | notes))
     part.replace(folder)
     return total
@@ -83,6 +86,7 @@ class Rows:
     """Stored rows, side by side; `arrays` as in `samples.Row`, padded."""
 
     images: tuple[NDArray[np.uint8], ...]  # one (N, H, W, 3) a store, memory-mapped
+    looks: tuple[NDArray[np.uint8], ...]  # one (N, rows, cols, CHANNELS) a store, memory-mapped; all 0: not known
     first_image: NDArray[np.int64]  # (stores,) number of the first image of each store
     arrays: dict[str, NDArray[Any]]
     classes: list[tuple[str, ...]]
@@ -93,40 +97,57 @@ class Rows:
         return len(self.kind)
 
     @property
+    def image_count(self) -> int:
+        """Pictures of all stores."""
+        return sum(len(images) for images in self.images)
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Width and height of the pictures."""
         return int(self.images[0].shape[2]), int(self.images[0].shape[1])
 
     def pictures(self, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Numbers of images (...,) -> the images (..., H, W, 3)."""
+        return self._picked(self.images, numbers)
+
+    def shown(self, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Numbers of images (...,) -> what they show (..., rows, cols, CHANNELS); all 0 where that is not known."""
+        return self._picked(self.looks, numbers)
+
+    def _picked(self, stores: tuple[NDArray[np.uint8], ...], numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
         flat = numbers.reshape(-1)
-        out = np.empty((len(flat), *self.images[0].shape[1:]), np.uint8)
+        out = np.empty((len(flat), *stores[0].shape[1:]), np.uint8)
         store = np.searchsorted(self.first_image, flat, side="right") - 1
         for which in np.unique(store):
             here = store == which
-            out[here] = self.images[which][flat[here] - self.first_image[which]]
+            out[here] = stores[which][flat[here] - self.first_image[which]]
         return out.reshape(*numbers.shape, *out.shape[1:])
 
     def only(self, keep: NDArray[np.bool_]) -> Rows:
         """The rows where `keep` is true."""
         arrays = {name: values[keep] for name, values in self.arrays.items()}
         classes = [c for c, kept in zip(self.classes, keep, strict=True) if kept]
-        return Rows(self.images, self.first_image, arrays, classes, self.kind[keep], self.clip_id[keep])
+        return Rows(self.images, self.looks, self.first_image, arrays, classes, self.kind[keep], self.clip_id[keep])
 
 
 def open_stores(folders: Sequence[Path], config: VlaConfig) -> Rows:
     """Folders of stores -> all their rows; ValueError for none, or one that was written for another model."""
     if not folders:
         raise ValueError("no stores to train on; prepare a data set first")
-    images, first, columns, notes, at = [], [], [], [], 0
+    images, looks, first, columns, notes, at = [], [], [], [], [], 0
     for folder in folders:
         if not (folder / FACTS).is_file():
             raise ValueError(f"{folder}: no {FACTS}; this is no store of training rows")
         facts = json.loads((folder / FACTS).read_text())
+        if facts["format"] != FORMAT:
+            raise ValueError(f"{folder}: format {facts['format']}, not {FORMAT}; delete it and prepare the data again")
         if facts["digest"] != digest(config):
             raise ValueError(f"{folder}: made for another model or prompt; delete it and prepare the data again")
         shape = (facts["images"], *facts["size"])
         images.append(np.memmap(folder / "images.bin", np.uint8, "r", shape=shape))
+        tall, wide = (size // CELL_PX for size in facts["size"][:2])
+        cells = facts["images"], tall, wide, CHANNELS
+        looks.append(np.memmap(folder / "looks.bin", np.uint8, "r", shape=cells))
         first.append(at)
         held = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         held["image_of"] = held["image_of"] + at
@@ -145,6 +166,7 @@ def open_stores(folders: Sequence[Path], config: VlaConfig) -> Rows:
         arrays[name] = np.concatenate(parts)
     return Rows(
         tuple(images),
+        tuple(looks),
         np.array(first),
         arrays,
         [tuple(c) for facts in notes for c in facts["classes"]],

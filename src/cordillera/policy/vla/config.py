@@ -120,7 +120,7 @@ class PromptConfig:
     history_poses: int = 16
     max_tokens: int = 8192  # a longer prompt is an error
     cameras: tuple[str, ...] = ()  # that are read of those that there are; () is all
-    frames: int = 0  # of each camera, spread evenly from the oldest to the newest; 0 is all
+    frames: int = 0  # of each camera, spread evenly from the newest to the oldest; 0 is all
     navigation: str = "text"  # the route's text, or "line": its geometry as tokens (see `navigation`)
     image_size: tuple[int, int] = (0, 0)  # width and height of the pictures it was trained on; (0, 0): not told
 

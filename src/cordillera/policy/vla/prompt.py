@@ -240,7 +240,7 @@ def chosen(observation: Observation, config: PromptConfig) -> Observation:
     images, stamps = [observation.images[k] for k in keep], [observation.image_t_us[k] for k in keep]
     if config.frames:
         rows = [
-            np.unique(np.linspace(0, len(t) - 1, config.frames).round().astype(int)) if len(t) else [] for t in stamps
+            np.unique(np.linspace(len(t) - 1, 0, config.frames).round().astype(int)) if len(t) else [] for t in stamps
         ]
         images, stamps = (
             [i[r] for i, r in zip(images, rows, strict=True)],
