@@ -3,12 +3,13 @@
     generate  clips of all families and regions, everyday driving at least half, on all cores
     pairs     causes changed and recoveries, of every clip
     train     the model, on the GPU if there is one
-    dagger    the states that the trained model reaches by itself, relabelled; `train` again goes on with them
+    dagger    the states that the trained model reaches by itself, relabelled, and training goes on with them
     pack      int8 graphs (at most 16 MB), float safetensors, the model card
     all       one after the other, each as long as the minutes allow
 
 Every stage keeps what it has done and goes on when it is given again, so that a machine lent for minutes serves.
-`--minutes` bounds one call. Nothing is downloaded. With `--small` all of it runs on a laptop in minutes, as a test.
+`--minutes` bounds one call. Nothing is downloaded. `--laptop` is the recipe for two cores and an evening: one frame a
+camera, fewer clips, small batches. With `--small` all of it runs in minutes, as a test.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from cordillera.policy.vla.load import load_vla, save_vla
 from cordillera.presets.data import DataJob, generate
 from cordillera.presets.pairs import PairsJob, make_pairs
 from cordillera.presets.train import BOTH, TrainJob, model_config, pack, prepare, train
+from cordillera.train.batch import Assembly
 from cordillera.train.samples import own_tokenizer
 from cordillera.world.maps import bundled_maps
 from cordillera.world.scenarios import FAMILIES
@@ -51,6 +53,11 @@ class Recipe:
     preset: str = "nano"
     steps: int = 5_000
     batch: int = 256
+    rate: float = 8e-4  # learning rate
+    glances: int = 1_000  # first steps, for the vision tower alone
+    pictures: int = 512  # of each of them
+    future_tokens: bool = True  # whether the text decoder learns the future as tokens too
+    recovery_s: float = 3.0  # between recovery starts
     cameras: tuple[str, ...] = BOTH
     frames: int = 4
     size: tuple[int, int] = (224, 128)
@@ -128,7 +135,9 @@ def make_rows(recipe: Recipe, kinds: tuple[str, ...], policy: str, console: Cons
     for folder in rounds(recipe.train_set):
         if (time.perf_counter() - began) / 60.0 > recipe.minutes:
             return False
-        job = PairsJob(folder, recipe.preset, kinds, policy, recipe.cameras, recipe.frames, recipe.workers, 3.0)
+        job = PairsJob(
+            folder, recipe.preset, kinds, policy, recipe.cameras, recipe.frames, recipe.workers, recipe.recovery_s
+        )  # fmt: skip
         make_pairs(job, console)
     return True
 
@@ -138,13 +147,17 @@ def prepare_alone(folder: Path, config: VlaConfig) -> None:
     prepare(folder, config, own_tokenizer(config), Console(quiet=True))
 
 
-def fit(recipe: Recipe, console: Console, name: str = "run", start_steps: int = 0) -> bool:
-    """Train, or go on with it; False where the time ran out."""
-    changes: dict[str, object] = {"save_every": 200, "look_every": 500, "loaders": recipe.loaders}
+def fit(recipe: Recipe, console: Console, name: str = "run", begin: Path | None = None) -> bool:
+    """Train, or go on with it; False where the time ran out. From a model's weights it takes a third of the steps."""
+    changes: dict[str, object] = {
+        "save_every": 200, "look_every": 500, "loaders": recipe.loaders,
+        "rate": recipe.rate * 0.4 if begin else recipe.rate, "glances": 0 if begin else recipe.glances,
+        "pictures": recipe.pictures, "assembly": Assembly(future_tokens=recipe.future_tokens),
+    }  # fmt: skip
     job = TrainJob(
         rounds(recipe.train_set), recipe.place / name, recipe.preset, cameras=recipe.cameras, frames=recipe.frames,
-        held_out=rounds(recipe.held_set), steps=start_steps or recipe.steps, batch=recipe.batch,
-        minutes=recipe.minutes, device=recipe.device, threads=recipe.threads, changes=changes,
+        held_out=rounds(recipe.held_set), steps=recipe.steps // 3 if begin else recipe.steps, batch=recipe.batch,
+        minutes=recipe.minutes, device=recipe.device, threads=recipe.threads, changes=changes, begin=begin,
     )  # fmt: skip
     return train(job, console).training.finished
 
@@ -210,7 +223,7 @@ def run_stage(stage: str, recipe: Recipe, console: Console) -> bool:
         return fit(recipe, console)
     if stage == "dagger":
         done = make_rows(recipe, (), str(recipe.run / "model"), console)
-        return done and fit(recipe, console, "run-dagger")
+        return done and fit(recipe, console, "run-dagger", recipe.run / "model")
     ship(recipe, console)
     return True
 
@@ -225,16 +238,23 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5_000)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--preset", choices=("nano", "small", "tiny"), default="nano")
+    parser.add_argument("--laptop", action="store_true", help="what two cores can do in hours instead")
     parser.add_argument("--small", action="store_true", help="a few clips and steps of the smallest model, on the CPU")
     arguments = parser.parse_args()
     recipe = Recipe(
         arguments.place, arguments.minutes, arguments.workers, arguments.clips, preset=arguments.preset,
         steps=arguments.steps, batch=arguments.batch,
     )  # fmt: skip
+    if arguments.laptop:
+        recipe = replace(
+            recipe, workers=2, clips=112, held_clips=16, steps=1_500, batch=16, rate=1e-3, glances=250, pictures=64,
+            frames=1, group=8, recovery_s=1.5, loaders=1, threads=2, device="cpu", future_tokens=False,
+        )  # fmt: skip
     if arguments.small:
         recipe = replace(
             recipe, clips=2, held_clips=1, preset="tiny", steps=6, batch=4, workers=1, group=1, device="cpu",
-            threads=1, loaders=1, families=("maps:town01", "cut_in"), cameras=BOTH[:1], frames=2,
+            threads=1, loaders=1, glances=2, pictures=4, families=("maps:town01", "cut_in"), cameras=BOTH[:1],
+            frames=2,
         )  # fmt: skip
     console, began = Console(), time.perf_counter()
     for stage in STAGES if arguments.stage == "all" else (arguments.stage,):

@@ -36,13 +36,14 @@ from cordillera.runtime.driver import DriverConfig, SafeDriver
 from cordillera.runtime.track import TrackConfig
 from cordillera.sensors.observe import FRAMES, Observer
 from cordillera.sensors.render import CpuRenderer
-from cordillera.train.samples import CAUSE, EVERY_US, RECOVERY, Row, Wanted, encode_row, own_tokenizer
+from cordillera.train.samples import CAUSE, RECOVERY, Row, Wanted, encode_row, own_tokenizer
 from cordillera.train.store import FACTS, digest, write_store
 from cordillera.types import AgentKind, Cause, Observation, Rig, Rollout, Sample, Step, WorldState
 from cordillera.world.vehicle import VehicleConfig
 from cordillera.world.world import World, colliding
 
 TICK_US = 100_000
+OWN_EVERY_US = 500_000  # between the states of its own that a model is told about
 GROUP = 8  # clips of one store: what an interruption can lose
 CAR_LWH = (4.5, 1.9, 1.5)
 
@@ -71,6 +72,7 @@ class Scene:
     rollout: Rollout
     rig: Rig
     renderer: CpuRenderer
+    frames: int = FRAMES  # of each camera that are drawn, the newest now
 
     @property
     def region(self) -> str:
@@ -84,12 +86,13 @@ def make_pairs(job: PairsJob, console: Console | None = None) -> list[Path]:
     place = job.folder / "training" / digest(config_of(job))
     clips = open_set(job.folder).clips()
     tasks = []
-    for kind in (*job.kinds, *(["dagger"] if job.policy else [])):
-        name = f"{kind}-{Path(job.policy).parent.name}" if kind == "dagger" else kind
+    dagger = {f"dagger-{Path(job.policy).parent.name}": ("dagger",)} if job.policy else {}
+    wanted = ({"".join(job.kinds): job.kinds} if job.kinds else {}) | dagger
+    for name, kinds in wanted.items():
         for n, at in enumerate(range(0, len(clips), GROUP)):
             store = place / f"pairs-{name}-{n:04d}"
             if not (store / FACTS).is_file():
-                tasks.append((job, kind, tuple(clips[at : at + GROUP]), store))
+                tasks.append((job, kinds, tuple(clips[at : at + GROUP]), store))
     if job.workers <= 1:
         done = [make_store(*task) for task in track(tasks, "pairs", console=console, transient=True)]
     else:
@@ -107,11 +110,11 @@ def config_of(job: PairsJob) -> VlaConfig:
     return model_config(TrainJob((), Path(), job.preset, cameras=job.cameras, frames=job.frames))
 
 
-def make_store(job: PairsJob, kind: str, clips: Sequence[str], store: Path) -> int:
-    """Some clips -> the store of their pairs of one kind; gives the number of windows, 0 where there are none."""
+def make_store(job: PairsJob, kinds: Sequence[str], clips: Sequence[str], store: Path) -> int:
+    """Some clips -> the store of their pairs of some kinds; gives the number of windows, 0 where there are none."""
     config = config_of(job)
     prompt = Prompt(config, own_tokenizer(config))
-    rows = (row for clip in clips for row in rows_of(job, kind, clip, prompt))
+    rows = (row for clip in clips for row in rows_of(job, kinds, clip, prompt))
     first = next(rows, None)
     if first is None:
         return 0
@@ -123,19 +126,20 @@ def make_store(job: PairsJob, kind: str, clips: Sequence[str], store: Path) -> i
     return write_store(store, all_rows(), config)
 
 
-def rows_of(job: PairsJob, kind: str, clip: str, prompt: Prompt) -> Iterator[Row]:
-    """A clip -> the rows of its pairs of one kind."""
+def rows_of(job: PairsJob, kinds: Sequence[str], clip: str, prompt: Prompt) -> Iterator[Row]:
+    """A clip -> the rows of its pairs of some kinds; its scene, which costs most, is made once."""
     held = open_set(job.folder)
-    scene = scene_of(held, clip, job.cameras)
+    scene = replace(scene_of(held, clip, job.cameras), frames=1 if job.frames == 1 else FRAMES)
     scenario = scene.rollout.scenario
-    if kind == "b":
-        samples, label = changed_causes(scene, held), CAUSE
-    elif kind == "c":
-        samples, label = recoveries(scene, job.every_s, job.seed), RECOVERY
-    else:
-        samples, label = own_states(scene, job.policy), RECOVERY
-    for sample in samples:
-        yield encode_row(Wanted(sample, label, scene.region, scenario.weather.value), prompt)
+    for kind in kinds:
+        if kind == "b":
+            samples, label = changed_causes(scene, held), CAUSE
+        elif kind == "c":
+            samples, label = recoveries(scene, job.every_s, job.seed), RECOVERY
+        else:
+            samples, label = own_states(scene, job.policy), RECOVERY
+        for sample in samples:
+            yield encode_row(Wanted(sample, label, scene.region, scenario.weather.value), prompt)
 
 
 def scene_of(held: ClipSet, clip: str, cameras: Sequence[str]) -> Scene:
@@ -160,7 +164,7 @@ def asked(scene: Scene, states: Sequence[WorldState], k: int, changes: Changes =
     world = scene.drive.world
     blind = asked_at(states, k, world, Observer(), float(scene.drive.progress_m[k]), changes)
     decision = RuleExpert().decide(blind)
-    shown = [changed_state(state, changes, world.map) for state in states[k - FRAMES + 1 : k + 1]]
+    shown = [changed_state(state, changes, world.map) for state in states[k - scene.frames + 1 : k + 1]]
     seen = replace(pictured(blind, shown, scene), truth=None)
     return Sample(seen, decision.trajectory, decision.reasoning, scene.clip_id)
 
@@ -263,7 +267,7 @@ def own_states(scene: Scene, policy: str) -> Iterator[Sample]:
 
     def on_step(step: Step, observation: Observation) -> None:
         driven_us = observation.t_us - scenario.initial.t_us
-        if driven_us >= layout.FIRST_T0_US and driven_us % EVERY_US == 0:
+        if driven_us >= layout.FIRST_T0_US and driven_us % OWN_EVERY_US == 0:
             decision = RuleExpert().decide(observation)
             seen = replace(observation, truth=None)
             found.append(Sample(seen, decision.trajectory, decision.reasoning, scene.clip_id))
