@@ -65,10 +65,9 @@ def triangles(renderer: CpuRenderer, state: WorldState, cameras: Rig) -> tuple[i
     moving, standing = renderer.instances(state)
     seen = drawn = 0
     for camera in cameras.cameras:
-        parts = [renderer.scene.fixed, standing, moving]
-        shot, buffers = renderer.draw(renderer.view(state, camera), renderer.lens(camera), parts)
-        seen += int(shot.filled[1])
-        drawn += int(buffers.drawn[: shot.filled[1]].sum())
+        room = renderer.draw(renderer.view(state, camera), renderer.lens(camera), renderer.parts(moving, standing))
+        seen += int(room.drawn.filled[2])
+        drawn += int(room.buffers.drawn[: room.drawn.filled[0]].sum())
     return seen, drawn
 
 

@@ -14,8 +14,8 @@ from cordillera.sensors.classes import AGENT_BASE, SEMANTIC_OF, SIGNAL_BASE, Sem
 from cordillera.sensors.light import light_of
 from cordillera.sensors.mesh import box
 from cordillera.sensors.render import CameraFrame, CpuRenderer, RenderConfig, warm_up
-from cordillera.sensors.render_geometry import gather, room_for, view_of
-from cordillera.sensors.render_raster import Buffers, empty_buffers, lens_of, rasterise
+from cordillera.sensors.render_geometry import part_of, room_for, view_of
+from cordillera.sensors.render_raster import Buffers, lens_of, look, room_for_buffers
 from cordillera.sensors.rig import mount_transform, pinhole_camera, ray_table, rig
 from cordillera.sensors.scene import Scene, build_scene
 from cordillera.sensors.scene_agents import REFERENCE, agent_prototypes, mesh_name
@@ -76,10 +76,9 @@ def seen_alone(library: Library, item: Instances, camera: Camera) -> Buffers:
     """One instance in front of a camera whose frame is the world's."""
     lens = lens_of(camera)
     view = view_of(camera, np.eye(4), lens.theta_edge, lens.theta_limit)
-    drawn = room_for(20_000, 20_000, 4)
-    gather(library, item, view, 1000.0, drawn)
-    buffers = empty_buffers(view, int(drawn.filled[1]))
-    rasterise(drawn, view, lens, 0, int(drawn.filled[1]), buffers)
+    drawn, buffers = room_for(20_000, 4, 20_000), room_for_buffers(view, 20_000)
+    nothing = part_of(library, no_instances(0))
+    look(library, part_of(library, item), nothing, nothing, view, lens, 1000.0, drawn, buffers)
     return buffers
 
 

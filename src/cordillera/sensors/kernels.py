@@ -27,3 +27,8 @@ def inlined(function: Callable[..., Any]) -> Any:
 def allocating(function: Callable[..., Any]) -> Any:
     """A function that makes arrays of its own, so it keeps the reference counting."""
     return compiled(function, nogil=True, error_model=DIVISION)
+
+
+def inner(function: Callable[..., Any]) -> Any:
+    """A function that only other kernels call, compiled by itself: what several of them share is compiled once."""
+    return inside(function, **SETTINGS)

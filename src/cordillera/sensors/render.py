@@ -10,16 +10,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cordillera.geometry import transform_of, yaw_of
 from cordillera.sensors import render_frame as frame
-from cordillera.sensors.render_geometry import Drawn, View, gather, room_for, view_of
+from cordillera.sensors.render_edges import Samples, room_for_samples
+from cordillera.sensors.render_geometry import Drawn, Part, View, part_of, room_for, view_of
 from cordillera.sensors.render_light import Shadow, Tables, cast, shadow_map, tighten
-from cordillera.sensors.render_raster import Buffers, Lens, empty_buffers, lens_of, rasterise
+from cordillera.sensors.render_raster import Buffers, Lens, lens_of, look, room_for_buffers
 from cordillera.sensors.scene import Scene
 from cordillera.sensors.scene_agents import agent_instances
 from cordillera.sensors.scene_arrays import Instances, joined
@@ -36,7 +37,7 @@ HEADLAMP_KINDS = {k for k in AgentKind if k < 64} - {
 }
 
 
-ROOM = 40_000  # triangles that a frame has room for at first
+ROOM = 20_000  # triangles that a frame has room for at first
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,14 @@ class RenderConfig:
     threads: int = 1  # cameras drawn at the same time
 
 
+class Scratch(NamedTuple):
+    """Working memory of a camera, used again from frame to frame."""
+
+    drawn: Drawn
+    buffers: Buffers
+    samples: Samples
+
+
 @dataclass(eq=False)
 class CpuRenderer:
     """Draws one scene. It remembers lens tables and standing shadows, which depend on nothing but their key.
@@ -84,15 +93,16 @@ class CpuRenderer:
     config: RenderConfig = field(default_factory=RenderConfig)
     _lenses: dict[int, tuple[Camera, Lens]] = field(default_factory=dict, repr=False)
     _shadows: dict[tuple[int, int], Shadow] = field(default_factory=dict, repr=False)
-    _scratch: dict[int, tuple[Drawn, frame.Samples]] = field(
-        default_factory=dict, repr=False
-    )  # a camera's working memory
+    _scratch: dict[int, Scratch] = field(default_factory=dict, repr=False)  # a camera's working memory
 
     def __post_init__(self) -> None:
         spots = self.scene.lamp_spots
         rows = [spots[k] for k in range(len(spots))]
         first = np.cumsum([0, *(len(part) for part in rows)], dtype=np.int64)
-        self._spots = np.concatenate([np.zeros((0, 7)), *rows]), first  # all lamps, and the first of each prototype
+        self._spots = frame.Spots(np.concatenate([np.zeros((0, 7)), *rows]), first)
+        library = self.scene.library
+        self._fixed, self._standing = part_of(library, self.scene.fixed), part_of(library, self.scene.signals.items)
+        self._vertices = int((library.vert_range[..., 1] - library.vert_range[..., 0]).max())
 
     def render(self, state: WorldState, rig: Rig) -> tuple[CameraFrame, ...]:
         """A state and a rig -> colour, semantics, instances and depth of every camera."""
@@ -100,7 +110,8 @@ class CpuRenderer:
         tables = self.tables(state, moving)
         for camera in rig.cameras:
             self.lens(camera)
-        work = [(camera, moving, standing, tables, state) for camera in rig.cameras]
+        parts = self.parts(moving, standing)
+        work = [(camera, parts, tables, state) for camera in rig.cameras]
         if self.config.threads > 1 and len(work) > 1:
             with ThreadPoolExecutor(self.config.threads) as pool:
                 return tuple(pool.map(lambda job: self._frame(*job), work))
@@ -142,21 +153,22 @@ class CpuRenderer:
         tf = transform_of(state.ego.xyz, state.ego.quat_xyzw) @ camera.tf_rig_camera
         return view_of(camera, tf, lens.theta_edge, lens.theta_limit)
 
-    def draw(
-        self, view: View, lens: Lens, parts: list[Instances], room: Drawn | None = None
-    ) -> tuple[Drawn, Buffers]:  # fmt: skip
-        """A view and lists of instances -> what each pixel sees; `room` of an earlier frame is used again."""
-        drawn = room or room_for(ROOM, ROOM, ROOM // 6)
+    def parts(self, moving: Instances, standing: Instances) -> tuple[Part, Part, Part]:
+        """What `instances` gives -> all that can be drawn, with its spheres: what stands, lights and signs, agents."""
+        return self._fixed, Part(standing, self._standing.ball), part_of(self.scene.library, moving)
+
+    def draw(self, view: View, lens: Lens, parts: tuple[Part, Part, Part], room: Scratch | None = None) -> Scratch:
+        """A view and all that can be drawn -> what each pixel sees; `room` of an earlier frame is used again."""
+        room = room or self._room(view, ROOM)
         while True:
-            drawn.filled[:] = 0
-            for part in parts:
-                gather(self.scene.library, part, view, self.config.max_range_m, drawn)
-            if not drawn.filled[3]:
-                break
-            drawn = room_for(2 * len(drawn.tri), 2 * len(drawn.tri), len(drawn.tri) // 3)
-        buffers = empty_buffers(view, int(drawn.filled[1]))
-        rasterise(drawn, view, lens, 0, int(drawn.filled[1]), buffers)
-        return drawn, buffers
+            look(self.scene.library, *parts, view, lens, self.config.max_range_m, room.drawn, room.buffers)
+            if not room.drawn.filled[3]:
+                return room
+            room = self._room(view, 2 * len(room.drawn.face))
+
+    def _room(self, view: View, triangles: int) -> Scratch:
+        drawn = room_for(triangles, triangles // 2, self._vertices)
+        return Scratch(drawn, room_for_buffers(view, triangles), room_for_samples(view))
 
     def tables(self, state: WorldState, moving: Instances) -> Tables:
         """A state -> all that the shader looks up: standing and moving shadows, lamps and beams."""
@@ -216,21 +228,18 @@ class CpuRenderer:
         return np.array(rows)
 
     def _frame(
-        self, camera: Camera, moving: Instances, standing: Instances, tables: Tables, state: WorldState
+        self, camera: Camera, parts: tuple[Part, Part, Part], tables: Tables, state: WorldState
     ) -> CameraFrame:  # fmt: skip
         """Everything of one camera."""
         scene, view, lens = self.scene, self.view(state, camera), self.lens(camera)
-        drawn, samples = self._scratch.get(id(camera)) or (None, frame.room_for_samples(view))
-        drawn, buffers = self.draw(view, lens, [scene.fixed, standing, moving], drawn)
-        self._scratch[id(camera)] = drawn, samples
-        out = frame.empty_picture(view)
-        frame.shade_all(scene.library, drawn, buffers, view, lens, tables, samples, out)
-        if scene.light.wet > 0.0:
-            frame.wet_roads(view, lens, tables, out)
-        frame.glows(scene.library, *self._spots, drawn, view, tables, out)
+        room = self._scratch[id(camera)] = self.draw(view, lens, parts, self._scratch.get(id(camera)))
+        out = frame.empty_picture(view, room.samples)
         rgb = np.empty((camera.height, camera.width, 3), np.uint8)
         salt = (state.t_us // 1000 + zlib.crc32(camera.name.encode())) % 1_000_003
-        frame.finish(view, tables, frame.tone_table(scene.light.exposure), salt, out, rgb)
+        frame.develop(
+            scene.library, room.drawn, room.buffers, view, lens, tables, self._spots, room.samples,
+            frame.tone_table(scene.light.exposure), salt, out, rgb,
+        )  # fmt: skip
         return CameraFrame(camera, state.t_us, rgb, out.semantic, out.instance, out.depth)
 
 
@@ -245,7 +254,7 @@ def warm_up(
 ) -> float:
     """Compile the kernels by drawing one frame -> seconds that it took; says so before and after if it is long."""
     say = say or (lambda text: print(text, file=sys.stderr))
-    compiled = bool(frame.glows.signatures)
+    compiled = bool(frame.develop.signatures)
     start = time.perf_counter()
     if not compiled:
         say("compiling the renderer (once; kept in numba's cache) ...")

@@ -9,16 +9,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cordillera.sensors.kernels import inlined, kernel
+from cordillera.sensors.kernels import inlined, inner, kernel
+from cordillera.sensors.render_chunk import Shaded
+from cordillera.sensors.render_edges import Samples, blend_samples, edge_samples, mark_edges
 from cordillera.sensors.render_geometry import Drawn, View, project_vertex
 from cordillera.sensors.render_light import Tables, sky_at
-from cordillera.sensors.render_pixels import Shaded, room_for_rays, shade_rays
+from cordillera.sensors.render_pixels import THINGS, shade_rays, sort_rays, thing_rays
 from cordillera.sensors.render_raster import Buffers, Lens
 from cordillera.sensors.render_shade import emission, hash01
 from cordillera.sensors.scene_arrays import Instances, Library
 from cordillera.types import Float, Int
 
-SKY, TERRAIN = 15, 8  # Semantic
 TONES = 4096
 TONE_MAX = 6.0
 TONE_STEP = math.sqrt(TONE_MAX) / TONES
@@ -34,6 +35,13 @@ class Picture(NamedTuple):
     mirror: NDArray[np.float32]  # (H, W) wet road
 
 
+class Spots(NamedTuple):
+    """All lamps of all prototypes."""
+
+    lamp: Float  # (N, 7) see `lamp_spots`
+    first: Int  # (P + 1,) the first of each prototype
+
+
 @cache
 def tone_table(exposure: float) -> NDArray[np.uint8]:
     """An exposure -> sRGB bytes (4096,) for linear light 0..6 in steps of its square root, with a soft shoulder.
@@ -47,202 +55,43 @@ def tone_table(exposure: float) -> NDArray[np.uint8]:
     return np.round(255.0 * srgb).astype(np.uint8)
 
 
-def empty_picture(view: View) -> Picture:
-    """A view -> its picture before anything is shaded."""
+def empty_picture(view: View, samples: Samples) -> Picture:
+    """A view and its working memory -> its picture before anything is shaded; what a frame keeps is new."""
     shape = (view.height, view.width)
     return Picture(
-        np.empty((*shape, 3), np.float32),
+        samples.linear,
         np.empty(shape, np.uint8),
         np.empty(shape, np.uint16),
         np.empty(shape, np.float32),
-        np.empty(shape, np.float32),
-    )
-
-
-@inlined
-def differs(own: int, other: int, a: float, b: float) -> bool:
-    """What two neighbouring pixels see, and how near -> whether the edge between them should be smoothed."""
-    ratio = np.float32(1.2)
-    return bool((own != other) | (a > ratio * b) | (b > ratio * a))
-
-
-@kernel
-def mark_things(
-    drawn: Drawn, seen: NDArray[np.int32], thing: NDArray[np.int32], instance: NDArray[np.uint16]
-) -> None:  # fmt: skip
-    """The triangles that pixels see -> their instances, and a number for material and instance together."""
-    for y in range(seen.shape[0]):
-        for x in range(seen.shape[1]):
-            t = seen[y, x]
-            both = drawn.thing[t] if t >= 0 else np.int32(-1)
-            thing[y, x], instance[y, x] = both, max(both, np.int32(0)) >> 6
-
-
-@kernel
-def mark_edges(thing: NDArray[np.int32], inverse: NDArray[np.float32], edge: NDArray[np.uint8]) -> None:
-    """What pixels see and how near -> (2, H, W) whether an edge to be smoothed is right of a pixel, and below it."""
-    height, width = thing.shape
-    for y in range(height - 1):
-        for x in range(width - 1):
-            edge[0, y, x] = differs(thing[y, x], thing[y, x + 1], inverse[y, x], inverse[y, x + 1])
-        for x in range(width - 1):
-            edge[1, y, x] = differs(thing[y, x], thing[y + 1, x], inverse[y, x], inverse[y + 1, x])
-
-
-@inlined
-def probe(edge: Float, plane: Float, t: int, four: Float) -> None:
-    """A triangle -> what is nearest on four rays; `four` (5, 4): x, y and z of the rays, inverse distance, triangle."""
-    ax, ay, az, bx, by, bz = edge[0, 0], edge[0, 1], edge[0, 2], edge[1, 0], edge[1, 1], edge[1, 2]
-    cx, cy, cz, px, py, pz = edge[2, 0], edge[2, 1], edge[2, 2], plane[0], plane[1], plane[2]
-    who = float(t)
-    for s in range(4):
-        u, v, w = four[0, s], four[1, s], four[2, s]
-        depth = px * u + py * v + pz * w
-        inside = (
-            (ax * u + ay * v + az * w >= 0.0)
-            & (bx * u + by * v + bz * w >= 0.0)
-            & (cx * u + cy * v + cz * w >= 0.0)
-            & (depth > four[3, s])
-        )
-        four[3, s] = depth if inside else four[3, s]
-        four[4, s] = who if inside else four[4, s]
-
-
-@inlined
-def around(seen: NDArray[np.int32], y: int, x: int, near: NDArray[np.int64]) -> int:
-    """What the nine pixels around a place see -> `near`, each once, that of the place first; returns how many."""
-    near[0], count = seen[y, x], 1
-    for i in range(y - 1, y + 2):
-        for j in range(x - 1, x + 2):
-            t, c = seen[i, j], 0
-            while c < count and near[c] != t:
-                c += 1
-            if c == count:
-                near[count] = t
-                count += 1
-    return count
-
-
-@inlined
-def spread(ray: NDArray[np.float32], y: int, x: int, four: Float) -> None:
-    """A pixel -> its four rays, turned to a side in the pixel as the table's neighbours say."""
-    for k in range(3):
-        r = float(ray[k, y, x])
-        du, dv = 0.5 * (ray[k, y, x + 1] - ray[k, y, x - 1]), 0.5 * (ray[k, y + 1, x] - ray[k, y - 1, x])
-        four[k, 0], four[k, 1] = r + 0.125 * du + 0.375 * dv, r - 0.375 * du + 0.125 * dv
-        four[k, 2], four[k, 3] = r + 0.375 * du - 0.125 * dv, r - 0.125 * du - 0.375 * dv
-
-
-class Samples(NamedTuple):
-    """Rays beside the middle of pixels on edges, and what they meet."""
-
-    pixel: Int  # (N,) row * width + column
-    share: NDArray[np.float32]  # (N,) of the pixel
-    seen: NDArray[np.int32]  # (N,)
-    ray: NDArray[np.float32]  # (3, N)
-    scratch: Int  # (3, 10)
-    four: Float  # (5, 4) see `probe`
-    thing: NDArray[np.int32]  # (H, W) what each pixel sees
-    edge: NDArray[np.uint8]  # (2, H, W) see `mark_edges`
-    order: NDArray[np.int32]  # (4, N + 1) see `shade_rays`
-    shaded: Shaded  # (N,) what the rays bring back
-
-
-def room_for_samples(view: View) -> Samples:
-    """A view -> room for as many samples as it can need."""
-    n = 4 * view.width * view.height
-    return Samples(
-        np.empty(n, np.int64),
-        np.empty(n, np.float32),
-        np.empty(n, np.int32),
-        np.empty((3, n), np.float32),
-        np.empty((3, 10), np.int64),
-        np.empty((5, 4)),
-        np.empty((view.height, view.width), np.int32),
-        np.empty((2, view.height, view.width), np.uint8),
-        np.empty((4, n + 1), np.int32),
-        room_for_rays(n),
+        samples.mirror,
     )
 
 
 @kernel
-def edge_samples(buffers: Buffers, view: View, lens: Lens, out: Samples) -> int:
-    """Pixels on edges -> four rays each, tested against what the nine pixels around see; returns how many to shade.
-
-    Rays of a pixel that meet one triangle are one sample; what meets the triangle in its middle is shaded already.
-    """
-    seen, ray, edge = buffers.seen, lens.ray, out.edge
-    near, found, place, four = out.scratch[0], out.scratch[1], out.scratch[2], out.four
-    total = 0
-    for y in range(1, view.height - 1):
-        for x in range(1, view.width - 1):
-            if not (edge[0, y, x - 1] | edge[0, y, x] | edge[1, y - 1, x] | edge[1, y, x]):
-                continue
-            count = around(seen, y, x, near)
-            if count == 1:
-                continue
-            spread(ray, y, x, four)
-            own, sky = near[0], False
-            for s in range(4):
-                four[3, s], four[4, s] = 0.0, float(own)
-            for c in range(count):
-                if near[c] < 0:
-                    sky = True
-                else:
-                    probe(buffers.edge[near[c]], buffers.plane[near[c]], near[c], four)
-            kinds = 0
-            for s in range(4):
-                t = -1 if sky and four[3, s] == 0.0 else int(four[4, s])
-                if t == own:
-                    continue
-                again = -1
-                for c in range(kinds):
-                    again = place[c] if found[c] == t else again
-                if again >= 0:
-                    out.share[again] += np.float32(0.25)
-                    continue
-                found[kinds], place[kinds] = t, total
-                kinds += 1
-                out.pixel[total], out.share[total], out.seen[total] = y * view.width + x, 0.25, t
-                out.ray[0, total], out.ray[1, total], out.ray[2, total] = four[0, s], four[1, s], four[2, s]
-                total += 1
-    return total
-
-
-@kernel
-def blend_samples(samples: Samples, rgb: NDArray[np.float32], count: int, out: NDArray[np.float32]) -> None:
-    """Shaded samples (N, 3) -> into the picture (H * W, 3), each with its share of its pixel.
-
-    Lamps are far brighter than white; without a limit one sample of four would own the pixel's colour.
-    """
-    first = 0
-    while first < count:
-        last, rest, p = first, 1.0, samples.pixel[first]
-        while last < count and samples.pixel[last] == p:
-            rest -= samples.share[last]
-            last += 1
-        for c in range(3):
-            mixed = rest * min(out[p, c], np.float32(4.0))
-            for n in range(first, last):
-                mixed += samples.share[n] * min(rgb[n, c], np.float32(4.0))
-            out[p, c] = mixed
-        first = last
-
-
-def shade_all(
-    lib: Library, drawn: Drawn, buffers: Buffers, view: View, lens: Lens, tables: Tables, samples: Samples, out: Picture
+def develop(
+    lib: Library, drawn: Drawn, buffers: Buffers, view: View, lens: Lens, tables: Tables, spots: Spots,
+    samples: Samples, tone: NDArray[np.uint8], salt: int, out: Picture, rgb: NDArray[np.uint8],
 ) -> None:  # fmt: skip
-    """Shade what every pixel sees, then smooth the edges; `samples` is room that is used again from frame to frame."""
-    seen, ray = buffers.seen.reshape(-1), lens.ray.reshape(3, -1)
+    """What every pixel sees -> the picture: shaded, edges smoothed, wet roads, glows, bytes.
+
+    One call from Python for all of it: to take apart tuples of arrays costs as much as a pass over the picture.
+    """
+    light, groups, signs = tables.light, samples.groups, samples.signs
     flat = Shaded(out.linear.reshape(-1, 3), out.semantic.reshape(-1), out.depth.reshape(-1), out.mirror.reshape(-1))
-    shade_rays(lib, drawn, buffers, view, tables, seen, ray, samples.order, flat)
-    mark_things(drawn, buffers.seen, samples.thing, out.instance)
+    ray, seen = lens.ray.reshape(3, -1), buffers.seen.reshape(-1)
+    sort_rays(drawn.thing, seen, buffers.rays, groups, samples.thing.reshape(-1), out.instance.reshape(-1))
+    if light.wet > 0.0:
+        flat.mirror[:] = np.float32(0.0)
+    shade_rays(lib, drawn, view, tables, ray, groups, flat)
     mark_edges(samples.thing, buffers.inverse, samples.edge)
-    count = edge_samples(buffers, view, lens, samples)
-    room = samples.shaded
-    extra = Shaded(room.rgb[:count], room.kind[:count], room.depth[:count], room.mirror[:count])
-    shade_rays(lib, drawn, buffers, view, tables, samples.seen[:count], samples.ray, samples.order, extra)
-    blend_samples(samples, extra.rgb, count, flat.rgb)
+    count = edge_samples(drawn, buffers, view, lens, samples)
+    mine = signs.group[THINGS, : signs.used[THINGS]]
+    thing_rays(lib, drawn, view, tables, signs.order, mine, samples.ray, groups.chunk, samples.shaded)
+    blend_samples(samples, samples.shaded.rgb, count, flat.rgb)
+    if light.wet > 0.0:
+        wet_roads(view, lens, tables, out)
+    glows(lib, spots, drawn, view, tables, out)
+    finish(view, tables, tone, salt, out, rgb)
 
 
 @inlined
@@ -257,7 +106,7 @@ def pixel_of(view: View, x: float, y: float, z: float) -> tuple[float, float, fl
     return u, v, math.sqrt(dx * dx + dy * dy + dz * dz)
 
 
-@kernel
+@inner
 def wet_roads(view: View, lens: Lens, tables: Tables, out: Picture) -> None:
     """Mix into wet ground what it mirrors: the picture above it where that is farther away, the sky otherwise."""
     a = view.axes
@@ -355,22 +204,22 @@ def glow(
         splat(out, u, v, max(1.6, size + 0.006 * view.focal), k1 * r, k1 * g, k1 * b)
 
 
-@kernel
-def glows(lib: Library, spots: Float, first: Int, drawn: Drawn, view: View, tables: Tables, out: Picture) -> None:
-    """What is drawn, and lamps (N, 7, see `lamp_spots`) with the first of each prototype (P + 1,) -> their light.
+@inner
+def glows(lib: Library, spots: Spots, drawn: Drawn, view: View, tables: Tables, out: Picture) -> None:
+    """What is drawn, and the lamps of prototypes -> their light.
 
     A lamp smaller than a pixel is drawn as a spot of about one pixel, so that far lights stay legible; by night lamps
     have a halo.
     """
-    items, count = drawn.items, drawn.filled[2]
-    for k in range(count):
+    items, first = drawn.items, spots.first
+    for k in range(drawn.filled[1]):
         if items.flags[k] == 0 or items.proto[k] >= len(first) - 1:
             continue
         for n in range(first[items.proto[k]], first[items.proto[k] + 1]):
-            glow(lib, spots, n, items, k, view, tables, out)
+            glow(lib, spots.lamp, n, items, k, view, tables, out)
 
 
-@kernel
+@inner
 def finish(
     view: View, tables: Tables, table: NDArray[np.uint8], salt: int, out: Picture, rgb: NDArray[np.uint8]
 ) -> None:
@@ -390,8 +239,6 @@ def finish(
                     for c in range(3):
                         out.linear[y, x, c] += 0.11 * depth * (1.15 * fog[c] + 0.02 - out.linear[y, x, c] * 0.6)
     scale, top = np.float32(1.0 / TONE_STEP), np.float32(TONES - 1)
-    for y in range(height):
-        for x in range(width):
-            for c in range(3):
-                tone = min(scale * np.sqrt(max(out.linear[y, x, c], np.float32(0.0))), top)
-                rgb[y, x, c] = table[np.uint32(tone)]
+    linear, flat = out.linear.reshape(-1), rgb.reshape(-1)
+    for n in range(np.uint64(len(flat))):
+        flat[n] = table[np.uint32(min(scale * np.sqrt(max(linear[n], np.float32(0.0))), top))]

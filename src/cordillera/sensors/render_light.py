@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cordillera.sensors.classes import DECK, GROUND
-from cordillera.sensors.kernels import allocating, inlined, kernel
+from cordillera.sensors.kernels import allocating, inlined, inner, kernel
 from cordillera.sensors.light import Light
+from cordillera.sensors.render_chunk import FACING, LB, LG, LR, NX, NY, NZ, REACH, F, Single, U, V, W, X, Y, Z
 from cordillera.sensors.scene_arrays import Instances, Library
 from cordillera.sensors.scene_ground import Surface
 from cordillera.sensors.scene_marks import Strokes
@@ -83,36 +84,51 @@ def sky_at(sky: NDArray[np.float32], x: float, y: float, z: float) -> tuple[floa
 
 
 @inlined
-def lit_by(shadow: Shadow, su: float, sv: float, w: float) -> float:
-    """A point in the axes of the maps -> the share of the sun that reaches it, bilinear over four texels."""
-    size = shadow.depth.shape[0]
-    u = (su - shadow.center[0]) * shadow.per_m + 0.5 * size - 0.5
-    v = (sv - shadow.center[1]) * shadow.per_m + 0.5 * size - 0.5
-    if not (1.0 <= u < size - 2.0 and 1.0 <= v < size - 2.0):
-        return 1.0
-    j, i = int(u), int(v)
+def lit_by(shadow: Shadow, u: float, v: float, w: float) -> float:
+    """A place in texels and its height -> the share of the sun that reaches it, bilinear over four texels."""
+    top, one, zero = F(shadow.depth.shape[0] - 2), F(1.0), F(0.0)
+    if not (one <= u < top and one <= v < top):
+        return one
+    j, i = np.uint32(u), np.uint32(v)
     low, high = shadow.bounds[i >> BLOCK_BITS, j >> BLOCK_BITS]
     if high < w:
-        return 1.0
+        return one
     if low >= w:
-        return 0.0
-    fu, fv = u - j, v - i
-    d = shadow.depth
-    out = (1.0 - fu) * (1.0 - fv) if d[i, j] < w else 0.0
-    out += fu * (1.0 - fv) if d[i, j + 1] < w else 0.0
-    out += (1.0 - fu) * fv if d[i + 1, j] < w else 0.0
-    return out + (fu * fv if d[i + 1, j + 1] < w else 0.0)
+        return zero
+    fu, fv = u - F(j), v - F(i)
+    d, right, below = shadow.depth, np.uint32(j + 1), np.uint32(i + 1)
+    out = (one - fu) * (one - fv) if d[i, j] < w else zero
+    out += fu * (one - fv) if d[i, right] < w else zero
+    out += (one - fu) * fv if d[below, j] < w else zero
+    return out + (fu * fv if d[below, right] < w else zero)
 
 
-@inlined
-def sun_at(tables: Tables, x: float, y: float, z: float, bias_m: float) -> float:
-    """A point -> the share of the sun that reaches it past all casters; both maps look along the same axes."""
-    a = tables.fixed.axes
-    u = a[0, 0] * x + a[0, 1] * y + a[0, 2] * z
-    v = a[1, 0] * x + a[1, 1] * y + a[1, 2] * z
-    w = a[2, 0] * x + a[2, 1] * y + a[2, 2] * z + bias_m
-    reach = lit_by(tables.fixed, u, v, w)
-    return reach * lit_by(tables.moving, u, v, w) if reach > 0.0 else 0.0
+@inner
+def sun_chunk(fixed: Shadow, moving: Shadow, origin: Float, c: Single, n: int, m: int, bias_m: float) -> None:
+    """Places, normals and how they face the sun -> REACH past all casters; both maps look along the same axes."""
+    a, per = fixed.axes, fixed.per_m
+    rest = 0.5 * fixed.depth.shape[0] - 0.5
+    u0 = (a[0, 0] * origin[0] + a[0, 1] * origin[1] + a[0, 2] * origin[2] - fixed.center[0]) * per + rest
+    v0 = (a[1, 0] * origin[0] + a[1, 1] * origin[1] + a[1, 2] * origin[2] - fixed.center[1]) * per + rest
+    w0 = F(a[2, 0] * origin[0] + a[2, 1] * origin[1] + a[2, 2] * origin[2] + bias_m)
+    ratio, other = moving.per_m / per, 0.5 * moving.depth.shape[0] - 0.5
+    mu = F((fixed.center[0] - moving.center[0] - rest / per) * moving.per_m + other)
+    mv = F((fixed.center[1] - moving.center[1] - rest / per) * moving.per_m + other)
+    ux, uy, uz = F(per * a[0, 0]), F(per * a[0, 1]), F(per * a[0, 2])
+    vx, vy, vz = F(per * a[1, 0]), F(per * a[1, 1]), F(per * a[1, 2])
+    wx, wy, wz, su, sv, scale = F(a[2, 0]), F(a[2, 1]), F(a[2, 2]), F(u0), F(v0), F(ratio)
+    off, zero, one = F(0.12), F(0.0), F(1.0)
+    for i in range(np.uint64(m)):
+        x, y, z = c[X + i] + off * c[NX + i], c[Y + i] + off * c[NY + i], c[Z + i] + off * c[NZ + i]
+        c[U + i], c[V + i] = ux * x + uy * y + uz * z + su, vx * x + vy * y + vz * z + sv
+        c[W + i] = wx * x + wy * y + wz * z + w0
+    for i in range(np.uint64(n)):
+        reach = one
+        if c[FACING + i] > zero or c[NZ + i] > F(0.7):
+            u, v, w = c[U + i], c[V + i], c[W + i]
+            reach = lit_by(fixed, u, v, w)
+            reach = reach * lit_by(moving, scale * u + mu, scale * v + mv, w) if reach > zero else zero
+        c[REACH + i] = reach
 
 
 @inlined
@@ -157,30 +173,45 @@ def beam_light(tables: Tables, x: float, y: float, z: float, nx: float, ny: floa
     return out
 
 
-@inlined
-def light_at(
-    tables: Tables, x: float, y: float, z: float, nx: float, ny: float, nz: float, bias_m: float
-) -> tuple[float, float, float]:  # fmt: skip
-    """A point with its normal -> the light on it, linear RGB."""
+@inner
+def light_chunk(tables: Tables, origin: Float, c: Single, n: int, m: int, bias_m: float) -> None:
+    """Places and normals -> the light on them, LR, LG and LB."""
     light = tables.light
-    s = light.sun_dir
-    facing = max(0.0, nx * s[0] + ny * s[1] + nz * s[2])
-    reach = 1.0
-    if light.dark < 1.0 and (facing > 0.0 or nz > 0.7):
-        reach = sun_at(tables, x + 0.12 * nx, y + 0.12 * ny, z + 0.12 * nz, bias_m)
-    up = 0.5 + 0.5 * nz
-    hidden = 0.62 + 0.38 * reach  # what hides the sun also hides a part of the sky
-    direct = facing * reach
-    r = light.sun[0] * direct + (light.sky_up[0] * up + light.sky_down[0] * (1.0 - up)) * hidden
-    g = light.sun[1] * direct + (light.sky_up[1] * up + light.sky_down[1] * (1.0 - up)) * hidden
-    b = light.sun[2] * direct + (light.sky_up[2] * up + light.sky_down[2] * (1.0 - up)) * hidden
+    sx, sy, sz = F(light.sun_dir[0]), F(light.sun_dir[1]), F(light.sun_dir[2])
+    zero, half = F(0.0), F(0.5)
+    for i in range(np.uint64(m)):
+        c[FACING + i] = max(zero, sx * c[NX + i] + sy * c[NY + i] + sz * c[NZ + i])
+        c[REACH + i] = F(1.0)
+    if light.dark < 1.0:
+        sun_chunk(tables.fixed, tables.moving, origin, c, n, m, bias_m)
+    r, g, b = F(light.sun[0]), F(light.sun[1]), F(light.sun[2])
+    ur, ug, ub = F(light.sky_up[0]), F(light.sky_up[1]), F(light.sky_up[2])
+    dr, dg, db = F(light.sky_down[0]), F(light.sky_down[1]), F(light.sky_down[2])
+    for i in range(np.uint64(m)):
+        reach = c[REACH + i]
+        direct, hidden = c[FACING + i] * reach, F(0.62) + F(0.38) * reach  # what hides the sun hides some sky too
+        up = half + half * c[NZ + i]
+        down = hidden - up * hidden
+        up = up * hidden
+        c[LR + i] = r * direct + ur * up + dr * down
+        c[LG + i] = g * direct + ug * up + dg * down
+        c[LB + i] = b * direct + ub * up + db * down
     if light.lamps:
-        beam = beam_light(tables, x, y, z, nx, ny, nz) * (0.15 + 0.85 * light.dark)
-        lamp = 0.40 * light.dark * lamp_light(tables, x, y, z, nx, ny, nz) if light.dark > 0.3 else 0.0
-        r += 0.95 * beam + 1.0 * lamp
-        g += 0.97 * beam + 0.76 * lamp
-        b += 1.00 * beam + 0.45 * lamp
-    return r, g, b
+        lamps_chunk(tables, origin, c, n)
+
+
+@inner
+def lamps_chunk(tables: Tables, origin: Float, c: Single, n: int) -> None:
+    """Places and normals -> the light of head and street lamps, added to LR, LG and LB."""
+    dark = tables.light.dark
+    for i in range(np.uint64(n)):
+        x, y, z = origin[0] + c[X + i], origin[1] + c[Y + i], origin[2] + c[Z + i]
+        nx, ny, nz = float(c[NX + i]), float(c[NY + i]), float(c[NZ + i])
+        beam = beam_light(tables, x, y, z, nx, ny, nz) * (0.15 + 0.85 * dark)
+        lamp = 0.40 * dark * lamp_light(tables, x, y, z, nx, ny, nz) if dark > 0.3 else 0.0
+        c[LR + i] += F(0.95 * beam + 1.0 * lamp)
+        c[LG + i] += F(0.97 * beam + 0.76 * lamp)
+        c[LB + i] += F(1.00 * beam + 0.45 * lamp)
 
 
 @allocating

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cordillera.sensors.kernels import inlined, kernel
-from cordillera.sensors.render_geometry import Drawn, View
+from cordillera.sensors.kernels import inlined, inner, kernel
+from cordillera.sensors.render_chunk import F, Single
+from cordillera.sensors.render_geometry import Drawn, Part, View, gather
 from cordillera.sensors.rig import ray_table, theta_limit, unproject
+from cordillera.sensors.scene_arrays import Library
 from cordillera.types import Camera, Float
 
-Single = NDArray[np.float32]
 TILE_W, TILE_H = 16, 8
 LARGE_PX = 48.0  # triangles whose edges are longer go by tiles
 
@@ -29,7 +30,6 @@ class Lens(NamedTuple):
     ray: Single  # (3, H, W)
     cone_axis: Float  # (R, C, 3)
     cone_sin: Float  # (R, C) sine of the half angle
-    corner_ratio: Float  # (1,) largest curvature of a projected straight edge, per pixel
     theta_edge: float  # the image's largest angle from the axis
     theta_limit: float  # to where the lens maps one to one
 
@@ -39,9 +39,8 @@ class Buffers(NamedTuple):
 
     inverse: Single  # (H, W) inverse distance along the ray, 0 where nothing is
     seen: NDArray[np.int32]  # (H, W) triangle, -1 for none
-    plane: Float  # (T, 3) r . plane is the inverse distance
-    edge: Float  # (T, 3, 3) edge functions, positive inside
     drawn: NDArray[np.uint8]  # (T,) whether the triangle was rasterised
+    rays: NDArray[np.int32]  # (T + 1,) zeros, for `sort_rays` to count in
 
 
 def lens_of(camera: Camera) -> Lens:
@@ -56,77 +55,67 @@ def lens_of(camera: Camera) -> Lens:
             axis[i, j] = mean / np.linalg.norm(mean)
             cosine = float((part @ axis[i, j]).min())
             sine[i, j] = math.sqrt(max(0.0, 1.0 - cosine * cosine)) + 1e-6
-    bend = np.array([1.0 / camera.fw_poly[1]])
     w, h = camera.width, camera.height
     corners = unproject(camera, [[-0.5, -0.5], [w - 0.5, -0.5], [-0.5, h - 0.5], [w - 0.5, h - 0.5]])
     edge = float(np.arccos(np.clip(corners[:, 2], -1.0, 1.0)).max()) + 1e-6
     table = np.ascontiguousarray(np.moveaxis(rays, -1, 0), dtype=np.float32)
-    return Lens(table, axis, sine, bend, edge, theta_limit(camera))
+    return Lens(table, axis, sine, edge, theta_limit(camera))
 
 
-def empty_buffers(view: View, triangles: int) -> Buffers:
-    """A view and a number of triangles -> buffers in which nothing is seen yet."""
+def room_for_buffers(view: View, triangles: int) -> Buffers:
+    """A view and the most triangles -> its buffers."""
+    shape = (view.height, view.width)
     return Buffers(
-        np.zeros((view.height, view.width), np.float32),
-        np.full((view.height, view.width), -1, np.int32),
-        np.empty((triangles, 3)),
-        np.empty((triangles, 3, 3)),
-        np.zeros(triangles, np.uint8),
-    )
+        np.empty(shape, np.float32), np.empty(shape, np.int32), np.empty(triangles, np.uint8),
+        np.empty(triangles + 1, np.int32),
+    )  # fmt: skip
 
 
-@inlined
-def setup(cam: Float, a: int, b: int, c: int, edge: Float, plane: Float) -> bool:
-    """Three vertices -> edge functions and plane of the triangle; False if it is seen from behind or edge-on."""
-    ax, ay, az = cam[a]
-    bx, by, bz = cam[b]
-    cx, cy, cz = cam[c]
-    nx = (by - ay) * (cz - az) - (bz - az) * (cy - ay)
-    ny = (bz - az) * (cx - ax) - (bx - ax) * (cz - az)
-    nz = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    det = ax * nx + ay * ny + az * nz
-    if det > -1e-12:
-        return False
-    plane[0], plane[1], plane[2] = nx / det, ny / det, nz / det
-    edge[0, 0], edge[0, 1], edge[0, 2] = cy * bz - cz * by, cz * bx - cx * bz, cx * by - cy * bx
-    edge[1, 0], edge[1, 1], edge[1, 2] = ay * cz - az * cy, az * cx - ax * cz, ax * cy - ay * cx
-    edge[2, 0], edge[2, 1], edge[2, 2] = by * az - bz * ay, bz * ax - bx * az, bx * ay - by * ax
-    return True
-
-
-@kernel
+@inner
 def fill(
-    ray: Single,
-    edge: Float,
-    plane: Float,
-    t: int,
-    x0: int,
-    x1: int,
-    y0: int,
-    y1: int,
-    inverse: Single,
-    seen: NDArray[np.int32],
-) -> None:
-    """Test the pixels x0 <= x < x1, y0 <= y < y1 against one triangle and keep it where it is nearest."""
-    ax, ay, az = np.float32(edge[0, 0]), np.float32(edge[0, 1]), np.float32(edge[0, 2])
-    bx, by, bz = np.float32(edge[1, 0]), np.float32(edge[1, 1]), np.float32(edge[1, 2])
-    cx, cy, cz = np.float32(edge[2, 0]), np.float32(edge[2, 1]), np.float32(edge[2, 2])
-    px, py, pz = np.float32(plane[0]), np.float32(plane[1]), np.float32(plane[2])
-    zero = np.float32(0.0)
-    k = np.int32(t)
+    ray: Single, edge: Single, plane: Single, t: int, x0: int, blocks: int, y0: int, y1: int, width: int,
+    inverse: Single, seen: NDArray[np.int32],
+) -> None:  # fmt: skip
+    """Test `blocks` times 8 pixels from x0 on in the rows y0 <= y < y1 against one triangle; keep it where nearest.
+
+    Always whole blocks: what lies beside the triangle's box fails the test, and no rest is done one by one.
+    """
+    ax, ay, az = edge[0, 0], edge[0, 1], edge[0, 2]
+    bx, by, bz = edge[1, 0], edge[1, 1], edge[1, 2]
+    cx, cy, cz = edge[2, 0], edge[2, 1], edge[2, 2]
+    px, py, pz = plane[0], plane[1], plane[2]
+    zero, k, size = F(0.0), np.int32(t), np.uint64(len(inverse))
     # unsigned, so that no index can count from the end: only then is the loop made into vector instructions
-    for y in range(np.uint64(y0), np.uint64(y1)):
-        for x in range(np.uint64(x0), np.uint64(x1)):
-            u, v, w = ray[0, y, x], ray[1, y, x], ray[2, y, x]
-            depth = px * u + py * v + pz * w
+    for y in range(y0, y1):
+        first = np.uint64(y * width + x0)
+        for i in range(np.uint64(8 * blocks)):
+            n = first + i
+            u, v, w = ray[n], ray[size + n], ray[size + size + n]
             inside = (
                 (ax * u + ay * v + az * w >= zero)
                 & (bx * u + by * v + bz * w >= zero)
                 & (cx * u + cy * v + cz * w >= zero)
-                & (depth > inverse[y, x])
             )
-            inverse[y, x] = depth if inside else inverse[y, x]
-            seen[y, x] = k if inside else seen[y, x]
+            depth = px * u + py * v + pz * w
+            depth = depth if inside else zero
+            old, who = inverse[n], seen[n]
+            inverse[n] = max(old, depth)  # a plain store: one under a mask is slow
+            seen[n] = k if depth > old else who
+
+
+@inlined
+def fill_box(
+    ray: Single, edge: Single, plane: Single, t: int, x0: int, x1: int, y0: int, y1: int, width: int, inverse: Single,
+    seen: NDArray[np.int32],
+) -> None:  # fmt: skip
+    """`fill` for x0 <= x < x1, moved to the left where whole blocks would leave the picture (at least 8 wide)."""
+    blocks = (x1 - x0 + 7) >> 3
+    if x0 + 8 * blocks > width:
+        x0 = width - 8 * blocks
+        if x0 < 0:
+            fill(ray, edge, plane, t, width - 8, 1, y0, y1, width, inverse, seen)
+            x0, blocks = 0, width >> 3
+    fill(ray, edge, plane, t, x0, blocks, y0, y1, width, inverse, seen)
 
 
 @inlined
@@ -159,37 +148,25 @@ def tiles(low: float, high: float, step: int, count: int) -> tuple[int, int]:
     return max(0, math.floor(low / step)), min(count, math.floor(high / step) + 1)
 
 
-@inlined
-def bounds(pixel: Float, a: int, b: int, c: int, bend: float) -> tuple[float, float, float, float, float]:
-    """Three projected vertices -> the box of the triangle, widened for curved edges, and its longest side."""
-    x0, x1 = min(pixel[a, 0], pixel[b, 0], pixel[c, 0]), max(pixel[a, 0], pixel[b, 0], pixel[c, 0])
-    y0, y1 = min(pixel[a, 1], pixel[b, 1], pixel[c, 1]), max(pixel[a, 1], pixel[b, 1], pixel[c, 1])
-    size = math.sqrt((x1 - x0) * (x1 - x0) + (y1 - y0) * (y1 - y0))
-    pad = 1e-3 + 0.5 * bend * size * size
-    return x0 - pad, x1 + pad, y0 - pad, y1 + pad, size
-
-
-@kernel
-def rasterise(drawn: Drawn, view: View, lens: Lens, first: int, last: int, out: Buffers) -> None:
-    """Triangles first <= t < last -> the buffers, nearest triangle a pixel."""
-    width, height = view.width, view.height
-    for t in range(first, last):
-        a, b, c = drawn.tri[t]
-        x0, x1, y0, y1, size = bounds(drawn.pixel, a, b, c, lens.corner_ratio[0])
-        small = size < LARGE_PX  # false for NaN too
-        ix0, ix1, iy0, iy1 = 0, 0, 0, 0
-        if small:
+@inner
+def rasterise(drawn: Drawn, view: View, lens: Lens, out: Buffers) -> None:
+    """All triangles -> the buffers, nearest triangle a pixel."""
+    width, height, count = view.width, view.height, drawn.filled[0]
+    ray, inverse, seen = lens.ray.reshape(-1), out.inverse.reshape(-1), out.seen.reshape(-1)
+    inverse[:] = F(0.0)
+    seen[:] = -1
+    out.rays[: count + 1] = 0
+    for t in range(count):
+        x0, x1, y0, y1 = drawn.box[t, 0], drawn.box[t, 1], drawn.box[t, 2], drawn.box[t, 3]
+        edge, plane = drawn.edge[t], drawn.plane[t]
+        if max(x1 - x0, y1 - y0) < LARGE_PX:
             ix0, ix1 = max(0, math.ceil(x0)), min(width, math.floor(x1) + 1)
             iy0, iy1 = max(0, math.ceil(y0)), min(height, math.floor(y1) + 1)
-            if ix0 >= ix1 or iy0 >= iy1:
-                continue
-        if not setup(drawn.cam, a, b, c, out.edge[t], out.plane[t]):
+            out.drawn[t] = ix0 < ix1 and iy0 < iy1
+            if out.drawn[t]:
+                fill_box(ray, edge, plane, t, ix0, ix1, iy0, iy1, width, inverse, seen)
             continue
         out.drawn[t] = 1
-        if small:
-            fill(lens.ray, out.edge[t], out.plane[t], t, ix0, ix1, iy0, iy1, out.inverse, out.seen)
-            continue
-        edge = out.edge[t]
         e0, e1, e2 = length_of(edge, 0), length_of(edge, 1), length_of(edge, 2)
         i0, i1 = tiles(y0, y1, TILE_H, lens.cone_sin.shape[0])
         j0, j1 = tiles(x0, x1, TILE_W, lens.cone_sin.shape[1])
@@ -204,4 +181,18 @@ def rasterise(drawn: Drawn, view: View, lens: Lens, first: int, last: int, out: 
                     continue
                 fx, fy = j * TILE_W, i * TILE_H
                 lx, ly = min(width, fx + TILE_W), min(height, fy + TILE_H)
-                fill(lens.ray, out.edge[t], out.plane[t], t, fx, lx, fy, ly, out.inverse, out.seen)
+                fill_box(ray, edge, plane, t, fx, lx, fy, ly, width, inverse, seen)
+
+
+@kernel
+def look(
+    lib: Library, fixed: Part, standing: Part, moving: Part, view: View, lens: Lens, max_range_m: float, drawn: Drawn,
+    out: Buffers,
+) -> None:  # fmt: skip
+    """Instances in their balls -> the triangles that a view can see, and which one each of its pixels sees."""
+    drawn.filled[:] = 0
+    gather(lib, fixed.items, fixed.ball, view, max_range_m, drawn)
+    gather(lib, standing.items, standing.ball, view, max_range_m, drawn)
+    gather(lib, moving.items, moving.ball, view, max_range_m, drawn)
+    if drawn.filled[3] == 0:
+        rasterise(drawn, view, lens, out)

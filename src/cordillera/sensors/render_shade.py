@@ -15,7 +15,6 @@ from cordillera.sensors.classes import (
     BRAKING,
     CLOTH_1,
     CLOTH_2,
-    DECK,
     FOLIAGE,
     GLASS,
     HEADLAMP,
@@ -39,12 +38,44 @@ from cordillera.sensors.classes import (
     TAILLAMP,
     Semantic,
 )
-from cordillera.sensors.kernels import inlined
+from cordillera.sensors.kernels import inlined, inner
+from cordillera.sensors.render_chunk import (
+    A0,
+    A1,
+    A2,
+    A3,
+    A4,
+    A5,
+    A6,
+    A7,
+    EB,
+    EG,
+    ER,
+    I0,
+    I1,
+    MW,
+    NX,
+    NY,
+    NZ,
+    WX,
+    WY,
+    WZ,
+    B,
+    D,
+    F,
+    G,
+    R,
+    Single,
+    Whole,
+    X,
+    Y,
+    Z,
+    filled,
+)  # fmt: skip
 from cordillera.sensors.render_geometry import Drawn, View
-from cordillera.sensors.render_ground import grain, ground_at
-from cordillera.sensors.render_light import Tables, light_at, sky_at
-from cordillera.sensors.render_raster import Buffers
-from cordillera.sensors.scene_arrays import Library
+from cordillera.sensors.render_ground import noise_byte, texel
+from cordillera.sensors.render_light import Tables
+from cordillera.sensors.scene_arrays import Instances, Library
 from cordillera.types import Float
 
 Triple = tuple[float, float, float]
@@ -100,15 +131,6 @@ def sign_color(tables: Tables, tile: int, y: float, z: float, px: float) -> tupl
 
 
 @inlined
-def pulse(x: float, half: float, per_span: float, start: float, stop: float) -> float:
-    """The share of [x - half, x + half] that lies in [k + start, k + stop] for whole k; per_span is 0.5 / half."""
-    low, high = x - half - start, x + half - start
-    duty = stop - start
-    p, q = np.floor(low), np.floor(high)
-    return (q * duty + min(high - q, duty) - p * duty - min(low - p, duty)) * per_span
-
-
-@inlined
 def hash01(a: int, b: int, c: int) -> float:
     """Three whole numbers -> a number in 0..1 that looks random."""
     h = (a * 374761393 + b * 668265263 + c * 2147483647) & 0xFFFFFFFF
@@ -156,233 +178,223 @@ def wall_of(lib: Library, drawn: Drawn, t: int) -> Wall:
 
 
 @inlined
-def facade(
-    tables: Tables, wall: Wall, seed: int, across: float, up: float, foot: float, paint: Float, trim: Float
-) -> tuple[float, float, float, float, float]:  # fmt: skip
-    """A place on a house wall (m), footprint (m) -> colour of the wall, share of glass, and light from within."""
-    u, v = across * wall.per_bay + 0.5, up * wall.per_floor
-    half_u, half_v = 0.5 * foot * wall.per_bay + 1e-4, 0.5 * foot * wall.per_floor + 1e-4
-    per_u, per_v = 0.5 / half_u, 0.5 / half_v
-    shop = v < 1.0 and wall.shop
-    a, b, sill, top = wall.window
-    if shop:
-        a, b, sill, top = 0.06, 0.94, 0.10, 0.80
-    glass = pulse(u, half_u, per_u, a, b) * pulse(v, half_v, per_v, sill, top)
-    frame = pulse(u, half_u, per_u, a - 0.045, b + 0.045) * pulse(v, half_v, per_v, sill - 0.05, top + 0.03) - glass
-    band = 1.0 - 0.20 * pulse(v, half_v, per_v, 0.0, 0.06)
-    dirt = 0.90 + 0.25 * (grain(tables.noise, 1, across, up, 2.0) - 0.5) + 0.10 * min(1.0, up * 0.2)
-    r, g, b2 = paint[0] * band * dirt, paint[1] * band * dirt, paint[2] * band * dirt
-    frame = max(0.0, frame)
-    r, g, b2 = r + frame * (trim[0] - r), g + frame * (trim[1] - g), b2 + frame * (trim[2] - b2)
-    lit = 0.0
+def pulse(x: float, half: float, per_span: float, start: float, stop: float) -> float:
+    """The share of [x - half, x + half] that lies in [k + start, k + stop] for whole k; per_span is 0.5 / half."""
+    low, high = x - half - start, x + half - start
+    duty = stop - start
+    p, q = np.floor(low), np.floor(high)
+    return (q * duty + min(high - q, duty) - p * duty - min(low - p, duty)) * per_span
+
+
+@inner
+def windows(view: View, wall: Wall, c: Single, k: Whole, m: int) -> None:
+    """Places on a wall -> bay A0 and floor A1, half a pixel A2 in those, glass A3, frames A4, the foot's band A5.
+
+    A6 is how clean the wall is so high up, I0 the texel of its dirt.
+    """
+    ax, ay, az = F(wall.across[0]), F(wall.across[1]), F(wall.across[2])
+    bx, by, bz = F(wall.up[0]), F(wall.up[1]), F(wall.up[2])
+    o = view.origin
+    a0 = F(wall.across[0] * o[0] + wall.across[1] * o[1] + wall.across[2] * o[2] - wall.at[0])
+    b0 = F(wall.up[0] * o[0] + wall.up[1] * o[1] + wall.up[2] * o[2] - wall.at[1])
+    nx, ny, nz, per_focal = F(wall.n[0]), F(wall.n[1]), F(wall.n[2]), F(1.0 / view.focal)
+    per_bay, per_floor, shop = F(wall.per_bay), F(wall.per_floor), wall.shop
+    left, right, sill, top = F(wall.window[0]), F(wall.window[1]), F(wall.window[2]), F(wall.window[3])
+    half, zero, one, least = F(0.5), F(0.0), F(1.0), F(1e-4)
+    for i in range(np.uint64(m)):
+        x, y, z = c[X + i], c[Y + i], c[Z + i]
+        across, up = ax * x + ay * y + az * z + a0, bx * x + by * y + bz * z + b0
+        cosine = abs(c[WX + i] * nx + c[WY + i] * ny + c[WZ + i] * nz)
+        foot = half * c[D + i] * per_focal / max(F(0.2), cosine)
+        u, v = across * per_bay + half, up * per_floor
+        half_u, half_v = foot * per_bay + least, foot * per_floor + least
+        per_u, per_v = half / half_u, half / half_v
+        in_shop = (v < one) & shop
+        p, q = F(0.06) if in_shop else left, F(0.94) if in_shop else right
+        r, s = F(0.10) if in_shop else sill, F(0.80) if in_shop else top
+        glass = pulse(u, half_u, per_u, p, q) * pulse(v, half_v, per_v, r, s)
+        rim = F(0.045)
+        frame = pulse(u, half_u, per_u, p - rim, q + rim) * pulse(v, half_v, per_v, r - F(0.05), s + F(0.03))
+        c[A0 + i], c[A1 + i], c[A2 + i] = u, v, max(half_u, half_v)
+        c[A3 + i], c[A4 + i] = glass, max(zero, frame - glass)
+        c[A5 + i] = one - F(0.20) * pulse(v, half_v, per_v, zero, F(0.06))
+        c[A6 + i] = F(0.775) + F(0.10) * min(one, up * F(0.2))
+        k[I0 + i] = texel(across * F(2.0), up * F(2.0))
+
+
+@inner
+def wall_chunk(
+    tables: Tables, view: View, wall: Wall, tint: Float, seed: int, c: Single, k: Whole, n: int, m: int
+) -> None:  # fmt: skip
+    """A wall and what its rays meet -> colour, light from within, and how much of a mirror it is."""
+    windows(view, wall, c, k, m)
+    for i in range(np.uint64(n)):
+        c[A7 + i] = noise_byte(tables.noise, 1, k[I0 + i])
+    r, g, b = F(tint[0, 0]), F(tint[0, 1]), F(tint[0, 2])
+    tr, tg, tb = F(tint[1, 0]), F(tint[1, 1]), F(tint[1, 2])
+    per, zero = F(0.25 / 255.0), F(0.0)
+    for i in range(np.uint64(m)):
+        glass, frame = c[A3 + i], c[A4 + i]
+        clean = c[A5 + i] * (c[A6 + i] + per * c[A7 + i])
+        x, y, z = r * clean, g * clean, b * clean
+        x, y, z = x + frame * (tr - x), y + frame * (tg - y), z + frame * (tb - z)
+        c[R + i], c[G + i], c[B + i] = x + glass * (F(0.02) - x), y + glass * (F(0.025) - y), z + glass * (F(0.03) - z)
+        c[MW + i] = F(1.3) * glass
+        c[ER + i] = c[EG + i] = c[EB + i] = zero
     if tables.light.dark > 0.4:
-        share = 0.34 if not shop else 0.8
-        cell = 1.0 if hash01(seed, math.floor(u), math.floor(v) + 11) < share else 0.03
-        blur = min(1.0, 2.0 * max(half_u, half_v))
-        lit = glass * (cell + blur * (share - cell)) * (0.5 + 0.5 * hash01(seed, math.floor(u) + 5, math.floor(v)))
-    return r, g, b2, glass, lit
+        for i in range(np.uint64(n)):
+            u, v, wide = float(c[A0 + i]), float(c[A1 + i]), float(c[A2 + i])
+            share = 0.8 if v < 1.0 and wall.shop else 0.34
+            bay, floor = math.floor(u), math.floor(v)
+            cell = 1.0 if hash01(seed, bay, floor + 11) < share else 0.03
+            blur = min(1.0, 2.0 * wide)
+            lit = c[A3 + i] * (cell + blur * (share - cell)) * (0.5 + 0.5 * hash01(seed, bay + 5, floor))
+            c[ER + i], c[EG + i], c[EB + i] = F(0.34 * lit), F(0.25 * lit), F(0.13 * lit)
+
+
+class Thing(NamedTuple):
+    """A triangle of anything but the ground and facades."""
+
+    face: int  # triangle of the library
+    k: int  # row of the items
+    material: int
+    kind: int  # Semantic
+    rgb: Triple
+    shine: float
+    glow: float  # light that it gives back, as a share of its colour
+    lamp: Triple  # light that it gives off; then nothing else counts
 
 
 @inlined
-def mirrored_sky(
-    tables: Tables, wx: float, wy: float, wz: float, nx: float, ny: float, nz: float
-) -> tuple[float, float, float, float]:  # fmt: skip
-    """Direction of view and normal -> what a clear coat mirrors, and how strongly (Schlick's approximation)."""
-    cosine = -(wx * nx + wy * ny + wz * nz)
-    rx, ry, rz = wx + 2.0 * cosine * nx, wy + 2.0 * cosine * ny, wz + 2.0 * cosine * nz
-    weak = 1.0 - max(0.0, cosine)
-    fresnel = 0.04 + 0.96 * (weak * weak) * (weak * weak) * weak
-    r, g, b = sky_at(tables.light.sky, rx, ry, rz)
-    if rz < 0.05:  # below the horizon lies the ground
-        k = min(1.0, (0.05 - rz) * 6.0)
-        down = tables.light.sky_down
-        r, g, b = r + k * (0.5 * down[0] - r), g + k * (0.5 * down[1] - g), b + k * (0.5 * down[2] - b)
-    return min(r, 3.0), min(g, 3.0), min(b, 3.0), fresnel
-
-
-@inlined
-def weights_at(edge: Float, rx: float, ry: float, rz: float) -> tuple[float, float, float]:
-    """A triangle's edge functions and a ray -> weights of its corners in any scale; clamped where the ray misses it."""
-    a = max(edge[0, 0] * rx + edge[0, 1] * ry + edge[0, 2] * rz, 0.0)
-    b = max(edge[1, 0] * rx + edge[1, 1] * ry + edge[1, 2] * rz, 0.0)
-    c = max(edge[2, 0] * rx + edge[2, 1] * ry + edge[2, 2] * rz, 0.0)
-    return a, b, c
-
-
-@inlined
-def textured(
-    lib: Library,
-    drawn: Drawn,
-    tables: Tables,
-    face: int,
-    k: int,
-    wa: float,
-    wb: float,
-    wc: float,
-    x: float,
-    y: float,
-    z: float,
-    foot: float,
-    distance: float,
-) -> tuple[float, float, float, float, float]:
-    """A place on a thing -> colour, strength of its mirror, and light that it gives back or lets out."""
-    material, items, light = lib.material[face], drawn.items, tables.light
-    i, j, m = lib.tri[face, 0], lib.tri[face, 1], lib.tri[face, 2]
-    r, g, b = lib.color[face, 0], lib.color[face, 1], lib.color[face, 2]
-    scale, tint, other = items.scale[k], items.tint[k, 0], items.tint[k, 1]
+def thing_of(lib: Library, drawn: Drawn, tables: Tables, t: int) -> Thing:
+    """A drawn triangle -> what all its pixels have in common."""
+    face, k, items = int(drawn.face[t]), int(drawn.owner[t]), drawn.items
+    material, kind = int(lib.material[face]), int(items.semantic[k])
+    lamp = (0.0, 0.0, 0.0)
+    if (material >= HEADLAMP and material <= BEACON) or (material >= LENS_TOP and material <= STREET_LAMP):
+        lamp = emission(material, items.flags[k], items.seed[k], tables.t_s, lib.color[face])
+    color = lib.color[face]
     shine, glow = 0.0, 0.0
     if material in (PAINT, CLOTH_1, RIDER_CLOTH):
-        r, g, b = tint[0], tint[1], tint[2]
+        color = items.tint[k, 0]
         shine = 1.0 if material == PAINT else 0.0
-    elif material in (PAINT_2, CLOTH_2):
-        r, g, b = other[0], other[1], other[2]
+    elif material in (PAINT_2, CLOTH_2, ROOF):
+        color = items.tint[k, 1]
         shine = 1.0 if material == PAINT_2 else 0.0
     elif material in (GLASS, METAL):
         shine = 1.6 if material == GLASS else 0.5
-    elif material in (LENS_TOP, LENS_MIDDLE, LENS_BOTTOM):
-        r, g, b = 0.12 * r, 0.12 * g, 0.12 * b  # dark glass: only a lit lens may look lit
     elif material == RETRO:
-        glow = 0.6 if light.lamps else 0.12
-    elif material == ROOF:
-        dirt = 0.6 * (0.8 + 0.5 * (grain(tables.noise, 0, x + z, y, 9.0) - 0.5))
-        r, g, b = other[0] * dirt, other[1] * dirt, other[2] * dirt
+        glow = 0.6 if tables.light.lamps else 0.12
+    r, g, b = color[0], color[1], color[2]
+    if material in (LENS_TOP, LENS_MIDDLE, LENS_BOTTOM):
+        r, g, b = 0.12 * r, 0.12 * g, 0.12 * b  # dark glass: only a lit lens may look lit
     elif material == FOLIAGE:
-        fine = 1.0 / (1.0 + 6.0 * foot)
-        leaf = 1.0 + fine * 1.1 * (grain(tables.noise, 0, x + 0.7 * z, y + 0.7 * z, 11.0) - 0.5)
-        leaf *= 0.62 + 0.76 * grain(tables.noise, 1, x + z, y - z, 14.0)
-        r, g, b = r * tint[0] * leaf, g * tint[1] * leaf, b * tint[2] * leaf
-    elif material == SIGN:
-        per = 1.0 / max(wa + wb + wc, 1e-30)
-        ly = per * (wa * lib.vert[i, 1] + wb * lib.vert[j, 1] + wc * lib.vert[m, 1])
-        lz = per * (wa * lib.vert[i, 2] + wb * lib.vert[j, 2] + wc * lib.vert[m, 2])
-        r, g, b = sign_color(tables, items.seed[k], ly, lz, scale[2] / foot)
-        # the ego's lamps come straight back from a sign's face
-        glow = (0.12 + 0.60 * light.dark) * max(0.0, 1.0 - distance / 120.0) if light.lamps else 0.0
-    return r, g, b, shine, glow
-
-
-@inlined
-def hit(
-    buffers: Buffers, view: View, t: int, rx: float, ry: float, rz: float
-) -> tuple[float, float, float, float, float, float, float]:  # fmt: skip
-    """A triangle and a unit ray in the camera frame -> distance, the ray in the world, and the point that it meets."""
-    plane, axes = buffers.plane[t], view.axes
-    distance = 1.0 / max(plane[0] * rx + plane[1] * ry + plane[2] * rz, 1e-6)
-    wx = axes[0, 0] * rx + axes[1, 0] * ry + axes[2, 0] * rz
-    wy = axes[0, 1] * rx + axes[1, 1] * ry + axes[2, 1] * rz
-    wz = axes[0, 2] * rx + axes[1, 2] * ry + axes[2, 2] * rz
-    x, y, z = view.origin[0] + distance * wx, view.origin[1] + distance * wy, view.origin[2] + distance * wz
-    return distance, wx, wy, wz, x, y, z
-
-
-class Slab(NamedTuple):
-    """A triangle of the ground as its pixels need it."""
-
-    plane: Triple  # in the camera's frame: r . plane is the inverse distance
-    length: float  # of the plane
-    n: Triple  # normal in the world
-    ku: float  # how far the image's axes must go along the ray to lie in the triangle, a metre of distance
-    kv: float
-    deck: bool
-
-
-@inlined
-def slab_of(buffers: Buffers, view: View, t: int, material: int) -> Slab:
-    """A drawn triangle of the ground -> what all its pixels have in common."""
-    p, axes = buffers.plane[t], view.axes
-    length = math.sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2])
-    per = -1.0 / length
-    n = (
-        (axes[0, 0] * p[0] + axes[1, 0] * p[1] + axes[2, 0] * p[2]) * per,
-        (axes[0, 1] * p[0] + axes[1, 1] * p[1] + axes[2, 1] * p[2]) * per,
-        (axes[0, 2] * p[0] + axes[1, 2] * p[1] + axes[2, 2] * p[2]) * per,
-    )
-    return Slab((p[0], p[1], p[2]), length, n, p[0] * per, p[1] * per, material == DECK)
-
-
-@inlined
-def shade_ground(
-    view: View, tables: Tables, slab: Slab, rx: float, ry: float, rz: float
-) -> tuple[float, float, float, int, float, float]:  # fmt: skip
-    """A triangle of the ground and a ray -> linear RGB, class, distance, wet ground that mirrors (0..1)."""
-    axes, p, n = view.axes, slab.plane, slab.n
-    distance = 1.0 / max(p[0] * rx + p[1] * ry + p[2] * rz, 1e-6)
-    wx = axes[0, 0] * rx + axes[1, 0] * ry + axes[2, 0] * rz
-    wy = axes[0, 1] * rx + axes[1, 1] * ry + axes[2, 1] * rz
-    wz = axes[0, 2] * rx + axes[1, 2] * ry + axes[2, 2] * rz
-    x, y, z = view.origin[0] + distance * wx, view.origin[1] + distance * wy, view.origin[2] + distance * wz
-    # the footprint's sides: the image's axes, moved along the ray until they lie in the plane. The cosine between ray
-    # and normal is the inverse distance over the plane's length.
-    per_cosine = min(distance * slab.length, 1e4)
-    step, ku, kv = distance / view.focal, slab.ku * per_cosine, slab.kv * per_cosine
-    ux, uy = step * (axes[0, 0] + ku * wx), step * (axes[0, 1] + ku * wy)
-    vx, vy = step * (axes[1, 0] + kv * wx), step * (axes[1, 1] + kv * wy)
-    r, g, b, kind, road = ground_at(tables, x, y, z, ux, uy, vx, vy, slab.deck)
-    wet, mirror = tables.light.wet, 0.0
-    if wet > 0.0:
-        r, g, b = r * (1.0 - 0.45 * wet), g * (1.0 - 0.45 * wet), b * (1.0 - 0.45 * wet)
-        puddle = grain(tables.noise, 1, x, y, 1.7)
-        mirror = wet * (0.35 + 0.65 * road) * min(1.0, max(0.15, 2.2 * (puddle - 0.30)))
-        weak = 1.0 - 1.0 / per_cosine  # asphalt breaks the film of water: less than a smooth surface
-        mirror *= 0.03 + 0.60 * (weak * weak) * (weak * weak)
-    lr, lg, lb = light_at(tables, x, y, z, n[0], n[1], n[2], 0.02)
-    return r * lr, g * lg, b * lb, kind, distance, mirror
-
-
-@inlined
-def shade_facade(
-    drawn: Drawn, buffers: Buffers, view: View, tables: Tables, wall: Wall, t: int, rx: float, ry: float, rz: float
-) -> tuple[float, float, float, int, float]:  # fmt: skip
-    """A triangle of a facade and a ray -> linear RGB, class, distance."""
-    items, k, n = drawn.items, wall.k, wall.n
-    distance, wx, wy, wz, x, y, z = hit(buffers, view, t, rx, ry, rz)
-    across = wall.across[0] * x + wall.across[1] * y + wall.across[2] * z - wall.at[0]
-    up = wall.up[0] * x + wall.up[1] * y + wall.up[2] * z - wall.at[1]
-    foot = distance / (view.focal * max(0.2, abs(wx * n[0] + wy * n[1] + wz * n[2])))
-    r, g, b, glass, glow = facade(tables, wall, items.seed[k], across, up, foot, items.tint[k, 0], items.tint[k, 1])
-    r, g, b = r + glass * (0.02 - r), g + glass * (0.025 - g), b + glass * (0.03 - b)
-    lr, lg, lb = light_at(tables, x, y, z, n[0], n[1], n[2], 0.25)
-    r, g, b = r * lr + 0.34 * glow, g * lg + 0.25 * glow, b * lb + 0.13 * glow
-    if glass > 0.0:
-        mr, mg, mb, fresnel = mirrored_sky(tables, wx, wy, wz, n[0], n[1], n[2])
-        weight = min(1.0, 1.3 * glass * fresnel)
-        r, g, b = r + weight * (mr - r), g + weight * (mg - g), b + weight * (mb - b)
-    return r, g, b, int(items.semantic[k]), distance
-
-
-@inlined
-def shade_thing(
-    lib: Library, drawn: Drawn, buffers: Buffers, view: View, tables: Tables, t: int, rx: float, ry: float, rz: float
-) -> tuple[float, float, float, int, float]:  # fmt: skip
-    """A triangle of anything but the ground and a ray -> linear RGB, class, distance."""
-    items = drawn.items
-    distance, wx, wy, wz, x, y, z = hit(buffers, view, t, rx, ry, rz)
-    face, k = drawn.face[t], drawn.owner[t]
-    material, kind = lib.material[face], int(items.semantic[k])
-    if (material >= HEADLAMP and material <= BEACON) or (material >= LENS_TOP and material <= STREET_LAMP):
-        er, eg, eb = emission(material, items.flags[k], items.seed[k], tables.t_s, lib.color[face])
-        if er + eg + eb > 0.0:
-            return er, eg, eb, kind, distance
-    wa, wb, wc = weights_at(buffers.edge[t], rx, ry, rz)
-    i, j, m = lib.tri[face, 0], lib.tri[face, 1], lib.tri[face, 2]
-    scale, turn = items.scale[k], items.axes[k]
-    sx, sy, sz = scale[0], scale[1], scale[2]
-    px = (wa * lib.normal[i, 0] + wb * lib.normal[j, 0] + wc * lib.normal[m, 0]) * (sy * sz)
-    py = (wa * lib.normal[i, 1] + wb * lib.normal[j, 1] + wc * lib.normal[m, 1]) * (sx * sz)
-    pz = (wa * lib.normal[i, 2] + wb * lib.normal[j, 2] + wc * lib.normal[m, 2]) * (sx * sy)
-    per = math.copysign(1.0 / max(math.sqrt(px * px + py * py + pz * pz), 1e-30), sx * sy * sz)
-    px, py, pz = per * px, per * py, per * pz
-    nx = turn[0, 0] * px + turn[0, 1] * py + turn[0, 2] * pz
-    ny = turn[1, 0] * px + turn[1, 1] * py + turn[1, 2] * pz
-    nz = turn[2, 0] * px + turn[2, 1] * py + turn[2, 2] * pz
-    r, g, b, shine, glow = textured(
-        lib, drawn, tables, face, k, wa, wb, wc, x, y, z, distance / view.focal, distance
-    )  # fmt: skip
+        r, g, b = r * items.tint[k, 0, 0], g * items.tint[k, 0, 1], b * items.tint[k, 0, 2]
     kind = RIDER if material == RIDER_CLOTH else kind
-    lr, lg, lb = light_at(tables, x, y, z, nx, ny, nz, 0.25)
-    r, g, b = r * (lr + glow), g * (lg + glow), b * (lb + glow)
-    if shine > 0.0:
-        mr, mg, mb, fresnel = mirrored_sky(tables, wx, wy, wz, nx, ny, nz)
-        weight = min(1.0, shine * fresnel)
-        r, g, b = r + weight * (mr - r), g + weight * (mg - g), b + weight * (mb - b)
-    return r, g, b, kind, distance
+    return Thing(face, k, material, kind, (r, g, b), shine, glow, lamp)
+
+
+@inlined
+def corner_normal(lib: Library, items: Instances, k: int, vertex: int) -> Triple:
+    """A vertex of the library and an item -> its normal in the world, in a scale that the item's vertices share."""
+    scale, a = items.scale[k], items.axes[k]
+    sx, sy, sz = scale[0], scale[1], scale[2]
+    sign = math.copysign(1.0, sx * sy * sz)
+    px, py, pz = sign * lib.normal[vertex, 0] * (sy * sz), sign * lib.normal[vertex, 1] * (sx * sz), 0.0
+    pz = sign * lib.normal[vertex, 2] * (sx * sy)
+    return (
+        a[0, 0] * px + a[0, 1] * py + a[0, 2] * pz,
+        a[1, 0] * px + a[1, 1] * py + a[1, 2] * pz,
+        a[2, 0] * px + a[2, 1] * py + a[2, 2] * pz,
+    )
+
+
+@inner
+def normals(lib: Library, items: Instances, thing: Thing, edge: Float, c: Single, m: int) -> None:
+    """A triangle, its rays in the camera's frame in A0 to A2 -> instead the weights of its corners there; normals."""
+    p = corner_normal(lib, items, thing.k, lib.tri[thing.face, 0])
+    q = corner_normal(lib, items, thing.k, lib.tri[thing.face, 1])
+    r = corner_normal(lib, items, thing.k, lib.tri[thing.face, 2])
+    per = 1e-30
+    for j in range(3):
+        per = max(per, abs(edge[j, 0]), abs(edge[j, 1]), abs(edge[j, 2]))
+    per = 1.0 / per
+    ax, ay, az = F(per * edge[0, 0]), F(per * edge[0, 1]), F(per * edge[0, 2])
+    bx, by, bz = F(per * edge[1, 0]), F(per * edge[1, 1]), F(per * edge[1, 2])
+    dx, dy, dz = F(per * edge[2, 0]), F(per * edge[2, 1]), F(per * edge[2, 2])
+    px, py, pz, qx, qy, qz = F(p[0]), F(p[1]), F(p[2]), F(q[0]), F(q[1]), F(q[2])
+    rx, ry, rz, zero = F(r[0]), F(r[1]), F(r[2]), F(0.0)
+    for i in range(np.uint64(m)):
+        x, y, z = c[A0 + i], c[A1 + i], c[A2 + i]
+        u, v = max(ax * x + ay * y + az * z, zero), max(bx * x + by * y + bz * z, zero)
+        w = max(dx * x + dy * y + dz * z, zero)
+        nx, ny, nz = u * px + v * qx + w * rx, u * py + v * qy + w * ry, u * pz + v * qz + w * rz
+        unit = F(1.0) / np.sqrt(max(nx * nx + ny * ny + nz * nz, F(1e-36)))
+        c[NX + i], c[NY + i], c[NZ + i] = unit * nx, unit * ny, unit * nz
+        c[A0 + i], c[A1 + i], c[A2 + i] = u, v, w
+
+
+@inner
+def thing_chunk(
+    lib: Library, items: Instances, tables: Tables, view: View, thing: Thing, edge: Float, c: Single, k: Whole, n: int,
+    m: int,
+) -> None:  # fmt: skip
+    """A triangle and what its rays meet -> normals, colour, light that it gives back or off, strength of its mirror."""
+    normals(lib, items, thing, edge, c, m)
+    filled(c, R, m, F(thing.rgb[0]))
+    filled(c, G, m, F(thing.rgb[1]))
+    filled(c, B, m, F(thing.rgb[2]))
+    filled(c, MW, m, F(thing.shine))
+    if thing.material == SIGN:
+        sign_chunk(lib, items, tables, view, thing, c, n)
+        return
+    if thing.material == FOLIAGE or thing.material == ROOF:
+        grown_or_tiled(tables, view, thing.material == ROOF, c, k, n, m)
+    filled(c, ER, m, F(thing.glow * thing.rgb[0]))
+    filled(c, EG, m, F(thing.glow * thing.rgb[1]))
+    filled(c, EB, m, F(thing.glow * thing.rgb[2]))
+
+
+@inner
+def sign_chunk(
+    lib: Library, items: Instances, tables: Tables, view: View, thing: Thing, c: Single, n: int
+) -> None:  # fmt: skip
+    """Weights of a sign's corners -> the colours of its picture, and the ego's lamps, which come straight back."""
+    i, j, m = lib.tri[thing.face, 0], lib.tri[thing.face, 1], lib.tri[thing.face, 2]
+    high, seed, light = items.scale[thing.k, 2], items.seed[thing.k], tables.light
+    for s in range(np.uint64(n)):
+        wa, wb, wc, distance = float(c[A0 + s]), float(c[A1 + s]), float(c[A2 + s]), float(c[D + s])
+        per = 1.0 / max(wa + wb + wc, 1e-30)
+        y = per * (wa * lib.vert[i, 1] + wb * lib.vert[j, 1] + wc * lib.vert[m, 1])
+        z = per * (wa * lib.vert[i, 2] + wb * lib.vert[j, 2] + wc * lib.vert[m, 2])
+        r, g, b = sign_color(tables, seed, y, z, high * view.focal / distance)
+        glow = (0.12 + 0.60 * light.dark) * max(0.0, 1.0 - distance / 120.0) if light.lamps else 0.0
+        c[R + s], c[G + s], c[B + s] = F(r), F(g), F(b)
+        c[ER + s], c[EG + s], c[EB + s] = F(glow * r), F(glow * g), F(glow * b)
+
+
+@inner
+def grown_or_tiled(tables: Tables, view: View, is_roof: bool, c: Single, k: Whole, n: int, m: int) -> None:
+    """Places on leaves, or on a roof -> their colour, which varies."""
+    o = view.origin
+    ax, ay = (o[0] + o[2]) * 9.0 % 256.0, o[1] * 9.0 % 256.0
+    bx, by = 0.0, 0.0
+    if not is_roof:
+        ax, ay = (o[0] + 0.7 * o[2]) * 11.0 % 256.0, (o[1] + 0.7 * o[2]) * 11.0 % 256.0
+        bx, by = (o[0] + o[2]) * 14.0 % 256.0, (o[1] - o[2]) * 14.0 % 256.0
+    fx, fy, gx, gy = F(ax), F(ay), F(bx), F(by)
+    per_m, lean, drop = (F(9.0), F(1.0), F(0.0)) if is_roof else (F(11.0), F(0.7), F(0.7))
+    for i in range(np.uint64(m)):
+        x, y, z = c[X + i], c[Y + i], c[Z + i]
+        k[I0 + i] = texel((x + lean * z) * per_m + fx, (y + drop * z) * per_m + fy)
+        k[I1 + i] = texel((x + z) * F(14.0) + gx, (y - z) * F(14.0) + gy)
+    for i in range(np.uint64(n)):
+        c[A3 + i], c[A4 + i] = noise_byte(tables.noise, 0, k[I0 + i]), noise_byte(tables.noise, 1, k[I1 + i])
+    per_focal, one, half, per = F(1.0 / view.focal), F(1.0), F(0.5), F(1.0 / 255.0)
+    for i in range(np.uint64(m)):
+        near = one / (one + F(6.0) * c[D + i] * per_focal)
+        leaf = one + near * F(1.1) * (c[A3 + i] * per - half)
+        leaf = leaf * (F(0.62) + F(0.76) * per * c[A4 + i])
+        tile = F(0.48) + F(0.30) * (c[A3 + i] * per - half)
+        shade = tile if is_roof else leaf
+        c[R + i], c[G + i], c[B + i] = shade * c[R + i], shade * c[G + i], shade * c[B + i]

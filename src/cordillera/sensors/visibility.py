@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cordillera.sensors.classes import AGENT_BASE, OBJECT_BASE, SIGNAL_BASE
 from cordillera.sensors.kernels import kernel
 from cordillera.sensors.render import CpuRenderer
+from cordillera.sensors.render_chunk import F, Single
 from cordillera.sensors.render_geometry import Drawn, View
-from cordillera.sensors.render_raster import LARGE_PX, TILE_H, TILE_W, Buffers, Lens, Single, bounds, outside, setup
+from cordillera.sensors.render_raster import LARGE_PX, TILE_H, TILE_W, Buffers, Lens, outside
 from cordillera.types import Camera, Float, Int, Rig, WorldState
 
 SMALL_PX = 256  # things that fill fewer pixels are measured on the finer grid
@@ -55,22 +54,15 @@ class Visibility:
         return self.targets.index(target) if target in self.targets else -1
 
 
-class Boxes(NamedTuple):
-    """Triangles, ready to be tested against rays anywhere."""
-
-    low: Float  # (T, 2) pixels, -inf where the triangle may reach across the picture
-    high: Float  # (T, 2)
-    front: NDArray[np.uint8]  # (T,) whether it faces the camera
-
-
 def visible(state: WorldState, renderer: CpuRenderer, rig: Rig) -> Visibility:
     """A state, the renderer of its scene, a rig -> what everything shows in each camera; nothing is shaded."""
     moving, standing = renderer.instances(state)
-    parts = [renderer.scene.fixed, standing, moving]
+    parts = renderer.parts(moving, standing)
     found = []
     for camera in rig.cameras:
         view, lens = renderer.view(state, camera), renderer.lens(camera)
-        found.append(measured(camera, view, lens, *renderer.draw(view, lens, parts)))
+        room = renderer.draw(view, lens, parts)
+        found.append(measured(camera, view, lens, room.drawn, room.buffers))
     label = np.unique(np.concatenate([own for own, _ in found])) if found else np.zeros(0, np.int64)
     counts = np.zeros((4, len(label), len(found)))
     for c, (own, values) in enumerate(found):
@@ -101,28 +93,26 @@ def target_of(label: int, state: WorldState) -> str:
 def measured(camera: Camera, view: View, lens: Lens, drawn: Drawn, buffers: Buffers) -> tuple[Int, Float]:
     """One rasterised view -> labels (N,) of what it could show, and (4, N): shown, alone, and both as areas."""
     label, runs = runs_of(drawn)
-    count = int(drawn.filled[1])
+    count = int(drawn.filled[0])
     owner = np.append(drawn.items.label[drawn.owner[:count]], 0)  # -1 takes the last: nothing
     shown = np.bincount(owner[buffers.seen].reshape(-1), minlength=LABELS)[label]
     alone = np.zeros(len(label), np.int64)
     count_alone(drawn, view, lens, buffers, runs, np.full((view.height, view.width), -1, np.int64), alone)
     area_shown, area_alone = shown.astype(np.float64), alone.astype(np.float64)
-    boxes = Boxes(np.empty((count, 2)), np.empty((count, 2)), np.zeros(count, np.uint8))
-    make_ready(drawn, lens, buffers, boxes)
     for n in np.flatnonzero(alone < SMALL_PX):
-        mine = slice(*runs[n])
-        front = boxes.front[mine] > 0
-        if front.any():
-            low, high = boxes.low[mine][front].min(axis=0), boxes.high[mine][front].max(axis=0)
+        box = drawn.box[slice(*runs[n])]
+        if len(box):
+            far = (box[:, 1::2] - box[:, ::2]).max(axis=1, keepdims=True) >= LARGE_PX  # may reach across the picture
+            low, high = np.where(far, -np.inf, box[:, ::2]).min(axis=0), np.where(far, np.inf, box[:, 1::2]).max(axis=0)
             low, high = np.maximum(low, -0.5), np.minimum(high, [camera.width - 0.5, camera.height - 0.5])
             if (high > low).all():
-                area_alone[n], area_shown[n] = _fine(lens, buffers, boxes, runs[n], low, high)
+                area_alone[n], area_shown[n] = _fine(lens, drawn, runs[n], low, high)
     return label, np.stack([shown.astype(np.float64), alone.astype(np.float64), area_shown, area_alone])
 
 
 def runs_of(drawn: Drawn) -> tuple[Int, Int]:
     """What is drawn -> labels (N,) and the triangles (N, 2) from..to of each; the items of a label are neighbours."""
-    items = int(drawn.filled[2])
+    items = int(drawn.filled[1])
     label = drawn.items.label[:items]
     edge = np.flatnonzero(np.diff(label, prepend=-1, append=-1))
     first, last = edge[:-1], edge[1:]
@@ -133,7 +123,7 @@ def runs_of(drawn: Drawn) -> tuple[Int, Int]:
 
 @kernel
 def cover(
-    ray: Single, edge: Float, plane: Float, x0: int, x1: int, y0: int, y1: int, who: int, mark: Int
+    ray: Single, edge: Single, plane: Single, x0: int, x1: int, y0: int, y1: int, who: int, mark: Int
 ) -> int:  # fmt: skip
     """Mark the pixels of a box that a triangle covers -> how many of them were not marked yet.
 
@@ -163,10 +153,9 @@ def count_alone(drawn: Drawn, view: View, lens: Lens, buffers: Buffers, runs: In
         for t in range(runs[n, 0], runs[n, 1]):
             if not buffers.drawn[t]:
                 continue
-            edge, plane = buffers.edge[t], buffers.plane[t]
-            a, b, c = drawn.tri[t]
-            x0, x1, y0, y1, size = bounds(drawn.pixel, a, b, c, lens.corner_ratio[0])
-            if size < LARGE_PX:
+            edge, plane = drawn.edge[t], drawn.plane[t]
+            x0, x1, y0, y1 = drawn.box[t, 0], drawn.box[t, 1], drawn.box[t, 2], drawn.box[t, 3]
+            if max(x1 - x0, y1 - y0) < LARGE_PX:
                 ix0, ix1 = max(0, math.ceil(x0)), min(width, math.floor(x1) + 1)
                 iy0, iy1 = max(0, math.ceil(y0)), min(height, math.floor(y1) + 1)
                 alone[n] += cover(lens.ray, edge, plane, ix0, ix1, iy0, iy1, n, mark)
@@ -179,19 +168,7 @@ def count_alone(drawn: Drawn, view: View, lens: Lens, buffers: Buffers, runs: In
                         alone[n] += cover(lens.ray, edge, plane, fx, lx, fy, ly, n, mark)
 
 
-@kernel
-def make_ready(drawn: Drawn, lens: Lens, buffers: Buffers, boxes: Boxes) -> None:
-    """All triangles -> their boxes; those between pixel centres, which were left out, get their edge functions too."""
-    for t in range(len(boxes.front)):
-        a, b, c = drawn.tri[t]
-        x0, x1, y0, y1, size = bounds(drawn.pixel, a, b, c, lens.corner_ratio[0])
-        boxes.low[t, 0], boxes.low[t, 1], boxes.high[t, 0], boxes.high[t, 1] = x0, y0, x1, y1
-        if not size < LARGE_PX:
-            boxes.low[t], boxes.high[t] = -math.inf, math.inf
-        boxes.front[t] = buffers.drawn[t] or setup(drawn.cam, a, b, c, buffers.edge[t], buffers.plane[t])
-
-
-def _fine(lens: Lens, buffers: Buffers, boxes: Boxes, run: Int, low: Float, high: Float) -> tuple[float, float]:
+def _fine(lens: Lens, drawn: Drawn, run: Int, low: Float, high: Float) -> tuple[float, float]:
     """A run of triangles and its box in pixels -> the area that it covers, and that in which it is nearest."""
     size = high - low
     pitch = max(math.sqrt(size[0] * size[1] / SAMPLES), 1.0 / FINEST)
@@ -203,7 +180,7 @@ def _fine(lens: Lens, buffers: Buffers, boxes: Boxes, run: Int, low: Float, high
     axis = mean / np.linalg.norm(mean)
     cosine = float((rays @ axis).min())  # the rays are of length 1, or a little less, which widens the cone
     sine = math.sqrt(max(0.0, 1.0 - cosine * cosine)) + 1e-6
-    meet_rays(rays, axis, sine, buffers, boxes, run, low, step, nearest)
+    meet_rays(rays, axis, sine, drawn, run, low, step, nearest)
     own = nearest[0] > 0.0
     pixel = float(step[0] * step[1])
     return pixel * int(own.sum()), pixel * int((own & (nearest[0] >= nearest[1])).sum())
@@ -227,7 +204,7 @@ def rays_between(ray: Single, low: Float, step: Float, out: Float) -> None:
 
 @kernel
 def meet_rays(
-    rays: Float, axis: Float, sine: float, buffers: Buffers, boxes: Boxes, run: Int, low: Float, step: Float,
+    rays: Float, axis: Float, sine: float, drawn: Drawn, run: Int, low: Float, step: Float,
     nearest: Float,
 ) -> None:  # fmt: skip
     """A grid of rays, and their cone -> inverse distances (2, rows, columns): of the run's nearest, and of the rest's.
@@ -236,15 +213,15 @@ def meet_rays(
     """
     rows, columns = rays.shape[0], rays.shape[1]
     right, bottom = low[0] + columns * step[0], low[1] + rows * step[1]
-    for t in range(len(boxes.front)):
-        x0, y0, x1, y1 = boxes.low[t, 0], boxes.low[t, 1], boxes.high[t, 0], boxes.high[t, 1]
-        if not boxes.front[t] or x1 < low[0] or x0 > right or y1 < low[1] or y0 > bottom:
-            continue
-        if outside(buffers.edge[t], axis, sine):
+    for t in range(drawn.filled[0]):
+        x0, x1, y0, y1 = drawn.box[t, 0], drawn.box[t, 1], drawn.box[t, 2], drawn.box[t, 3]
+        if max(x1 - x0, y1 - y0) >= LARGE_PX:
+            x0, x1, y0, y1 = -F(math.inf), F(math.inf), -F(math.inf), F(math.inf)
+        if x1 < low[0] or x0 > right or y1 < low[1] or y0 > bottom or outside(drawn.edge[t], axis, sine):
             continue
         c0, c1 = int((max(x0, low[0]) - low[0]) / step[0]), int((min(x1, right) - low[0]) / step[0]) + 1
         r0, r1 = int((max(y0, low[1]) - low[1]) / step[1]), int((min(y1, bottom) - low[1]) / step[1]) + 1
-        e, p = buffers.edge[t], buffers.plane[t]
+        e, p = drawn.edge[t], drawn.plane[t]
         side = 0 if run[0] <= t < run[1] else 1
         for r in range(r0, min(r1, rows)):
             for c in range(c0, min(c1, columns)):

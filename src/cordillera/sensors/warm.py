@@ -21,7 +21,7 @@ from cordillera.types import AgentKind, Agents, CameraName, EgoState, Lane, Lane
 
 def is_compiled() -> bool:
     """Whether an earlier run has left the last kernel of a frame in numba's cache; it may be out of date."""
-    kernel = frame.finish
+    kernel = frame.develop
     return any(Path(kernel.stats.cache_path).glob(f"*{kernel.py_func.__name__}-*.nbi"))
 
 
