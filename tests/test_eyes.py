@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from train_fixtures import config, rows_of  # noqa: E402
+
+from cordillera.policy.vla.model import new_vla  # noqa: E402
 from cordillera.presets.train import tiny  # noqa: E402
-from cordillera.sensors.looks import CHANNELS, NEARNESS, RED  # noqa: E402
+from cordillera.sensors.classes import Semantic  # noqa: E402
+from cordillera.sensors.looks import CELL_PX, CHANNELS, NEARNESS, RED  # noqa: E402
 from cordillera.train.batch import images_to_patches  # noqa: E402
 from cordillera.train.eyes import Eyes, in_patch_order, rarity_of  # noqa: E402
+from cordillera.train.setup import Place  # noqa: E402
+from cordillera.train.sft import SftConfig, Trainer  # noqa: E402
+from cordillera.train.store import open_stores, write_store  # noqa: E402
 
 
 def test_cells_come_in_the_order_of_the_patches():
@@ -74,3 +83,51 @@ def test_what_is_rare_counts_more():
     assert balance[1] == 1.0
     assert balance[2].item() == pytest.approx((0.96 / 0.04) ** 0.5)
     assert balance[3] == 10.0
+
+
+# ------------------------------------------------------------------ in training
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """Rows whose pictures are half sky and half road, the bright half being the sky, and the configuration."""
+    torch.set_num_threads(1)
+    cfg, chance = config(), np.random.default_rng(0)
+    rows = []
+    for row in rows_of(4, cfg):
+        tall, wide = row.images[0].shape[:2]
+        upper = chance.random(len(row.images)) < 0.5
+        images, looks = [], []
+        for top in upper:
+            bright = (np.arange(tall) < tall // 2) == top
+            images.append(np.broadcast_to(np.where(bright, 220, 40)[:, None, None], (tall, wide, 3)).astype(np.uint8))
+            cells = np.zeros((tall // CELL_PX, wide // CELL_PX, CHANNELS), np.uint8)
+            cells[..., Semantic.ROAD] = np.where(bright[::CELL_PX], 0, 255)[:, None]
+            cells[..., Semantic.SKY] = np.where(bright[::CELL_PX], 255, 0)[:, None]
+            looks.append(cells)
+        rows.append(replace(row, images=tuple(images), looks=tuple(looks)))
+    folder = tmp_path_factory.mktemp("seen") / "store"
+    write_store(folder, rows, cfg)
+    return open_stores([folder], cfg), cfg
+
+
+def test_a_store_keeps_what_pictures_show(seen):
+    rows, _ = seen
+    numbers = rows.arrays["image_of"]
+    sky = rows.shown(numbers)[..., Semantic.SKY] > 0
+    bright = rows.pictures(numbers)[..., ::CELL_PX, ::CELL_PX, 0] > 128
+    np.testing.assert_array_equal(sky, bright)
+
+
+def test_glances_teach_the_tower_and_nothing_else(seen, tmp_path):
+    rows, cfg = seen
+    model = new_vla(cfg, 1)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    recipe = SftConfig(steps=40, batch=4, warmup=2, rate=3e-3, glances=40, pictures=8, save_every=100, look_every=100)
+    trainer = Trainer(model, rows, recipe, Place(0, 1, torch.device("cpu"), False), tmp_path)
+    losses = [trainer.advance() for _ in range(40)]
+    assert all(loss["words"] == loss["flow"] == 0.0 for loss in losses)
+    assert losses[-1]["sight"] < 0.2 * losses[0]["sight"]
+    changed = {name.split(".")[0] for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert changed == {"vision"}
+    assert set(trainer.whole_weights()) == set(before)  # the heads are no part of the model
