@@ -55,6 +55,7 @@ def run(traffic, agents, seconds, signals=None, ego=FAR_AWAY, t_us=0):
 def driver():
     me = np.zeros(1, MOVER)
     me["gap_s"], me["accel_max"], me["brake"], me["gap_m"], me["factor"] = 1.5, 1.5, 2.0, 2.0, 1.0
+    me["ease"] = 2.0 * math.sqrt(1.5 * 2.0)
     return me[0]
 
 

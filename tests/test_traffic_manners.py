@@ -8,6 +8,7 @@ from test_traffic import FAR_AWAY, put, run, traffic_on
 from traffic_ring import ring_traffic
 
 from cordillera.types import AgentKind, Route, VehicleSpec
+from cordillera.world.chance import key_of
 from cordillera.world.maps import load_map
 from cordillera.world.roads import compile_map
 from cordillera.world.traffic import Traffic, TrafficConfig
@@ -29,11 +30,11 @@ def edge_lane(traffic):
 
 
 def test_noise_is_smooth_and_a_function_of_time():
-    values = np.array([smooth_noise(3, 1, 7, tick, 5) for tick in range(4000)])
+    values = np.array([smooth_noise(key_of(3, 1, 7), 7, tick, 5) for tick in range(4000)])
     assert np.abs(values).max() < 1.0
     assert np.abs(np.diff(values)).max() < 0.1
     assert 0.35 < values.std() < 0.6
-    assert values[1234] == smooth_noise(3, 1, 7, 1234, 5)
+    assert values[1234] == smooth_noise(key_of(3, 1, 7), 7, 1234, 5)
 
 
 def test_a_fast_car_passes_a_slow_truck_by_a_lane_change_over_seconds():

@@ -64,9 +64,14 @@ class LightPlan:
 @njit(cache=True)
 def light_state(period: int, start: int, green: int, amber: int, red_amber: int, t: int) -> int:
     """One light's program and the time, all in microseconds -> its LightState code."""
+    return light_at(period, green, amber, red_amber, (t - start) % period if period > 0 else 0)
+
+
+@njit(cache=True)
+def light_at(period: int, green: int, amber: int, red_amber: int, phase: int) -> int:
+    """One light's program and the time since the start of its period, in microseconds -> its LightState code."""
     if period <= 0:
         return 0  # OFF
-    phase = (t - start) % period
     if phase < green:
         return 4  # GREEN
     if phase < green + amber:

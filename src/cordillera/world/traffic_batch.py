@@ -16,7 +16,7 @@ import numpy as np
 from cordillera.geometry import quat_from_euler, yaw_of
 from cordillera.types import Agents, EgoState, Float, Int, Scenario
 from cordillera.world.kernel import inner, kernel
-from cordillera.world.lights import LightPlan, compile_lights, light_state
+from cordillera.world.lights import LightPlan, compile_lights, light_at
 from cordillera.world.roads import Roads
 from cordillera.world.roads_areas import is_box_drivable, is_box_drivable_near, is_side_drivable
 from cordillera.world.roads_kernels import find_lane, lane_point, segment_at
@@ -99,7 +99,7 @@ class Worlds:
         if count != len(batch.tick):
             raise ValueError(f"controls are for {count} worlds, the batch has {len(batch.tick)}")
         memory = scratch_for(len(self.roads.map.lanes), batch.movers.shape[1])
-        signals = np.zeros(max(len(self.roads.map.signals), 1), dtype=np.int64)
+        signals = np.zeros((2, max(len(self.roads.map.signals), 1)), dtype=np.int64)
         boxes = np.zeros((6, batch.movers.shape[1]))
         step_worlds(
             self.roads.net, self.traffic[0].rules, batch, self.fixed, np.ascontiguousarray(controls, dtype=np.float64),
@@ -146,17 +146,20 @@ def step_worlds(
     net: Net, rules: TrafficNet, batch: Batch, fixed: Fixed, controls: Float, ticks: int, memory: Scratch, signals: Int,
     boxes: Float,
 ) -> None:  # fmt: skip
-    """Step every world some ticks on; `controls` (W, ticks, 2)."""
+    """Step every world some ticks on; `controls` (W, ticks, 2), `signals` (2, S): lights' states and times."""
+    shown, phase = signals[0], signals[1]
     for w in range(len(batch.tick)):
         movers, lights = batch.movers[w], fixed.lights[w]
+        for s in range(len(shown)):
+            phase[s] = (batch.tick[w] * TICK_US - lights[1, s]) % max(lights[0, s], 1)
         for k in range(ticks):
-            t_us = batch.tick[w] * TICK_US
-            for s in range(len(signals)):
-                signals[s] = light_state(
-                    lights[0, s], lights[1, s], lights[2, s], lights[3, s], lights[4, s], t_us
-                )  # fmt: skip
+            for s in range(len(shown)):
+                shown[s] = light_at(lights[0, s], lights[2, s], lights[3, s], lights[4, s], phase[s])
+                phase[s] += TICK_US
+                while phase[s] >= lights[0, s] > 0:
+                    phase[s] -= lights[0, s]
             tick_world(
-                net, rules, movers, signals, fixed.on_route[w], fixed.ego_next[w], fixed.knobs[w], memory,
+                net, rules, movers, shown, fixed.on_route[w], fixed.ego_next[w], fixed.knobs[w], memory,
                 fixed.seed[w], batch.tick[w], DT_S,
             )  # fmt: skip
             drive_ego(net, movers, batch.egos[w], fixed.vehicle, controls[w, k, 0], controls[w, k, 1])
@@ -170,9 +173,12 @@ def drive_ego(net: Net, movers: Table, ego: Float, vehicle: Float, accel: float,
     accel = min(max(accel, vehicle[0]), vehicle[1])
     curvature = min(max(curvature, -vehicle[2]), vehicle[2])
     steps = int(vehicle[4])
+    x, y, yaw, z = ego[X], ego[Y], ego[YAW], ego[Z]
     _substeps(ego[:8], accel, curvature, DT_S / steps, steps, vehicle[6:])
+    me = movers[len(movers) - 1]
+    stands = ego[X] == x and ego[Y] == y and ego[YAW] == yaw
     lane, s = -1, 0.0
-    if vehicle[5] == 0.0:  # a level map leaves height and pitch as they are
+    if vehicle[5] == 0.0 and not (stands and me.settled):  # a level map leaves height and pitch as they are
         lane, s, _, _ = find_lane(net, ego[X], ego[Y], ego[Z], ego[YAW], True, 15.0)
     if lane >= 0:
         x0, y0, z0, _ = lane_point(net, lane, s - 1.0)
@@ -180,7 +186,9 @@ def drive_ego(net: Net, movers: Table, ego: Float, vehicle: Float, accel: float,
         _, _, ego[Z], yaw = lane_point(net, lane, s)
         rise = (z1 - z0) * math.cos(ego[YAW] - yaw)
         ego[PITCH] = -math.atan2(rise, max(math.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2), 0.1))
-    me = movers[len(movers) - 1]
+    me.settled = int(ego[Z] == z)
+    if not (stands and me.settled):
+        me.placed, me.off = 0, -1
     me.x, me.y = ego[X] + vehicle[3] * math.cos(ego[YAW]), ego[Y] + vehicle[3] * math.sin(ego[YAW])
     me.z, me.yaw, me.speed, me.accel = ego[Z], ego[YAW], max(ego[FORWARD], 0.0), ego[ACCEL]
 
@@ -201,12 +209,19 @@ def judge(net: Net, movers: Table, counts: Int, boxes: Float) -> None:
         room = me.room_left if me.lateral > 0.0 else me.room_right
         if i < n - 1 and abs(me.lateral) + me.half_w <= room + SLACK_M:
             continue
-        length, width = 2.0 * (me.half - SLACK_M), 2.0 * (me.half_w - SLACK_M)
-        if i < n - 1:
-            side = 1.0 if me.lateral > 0.0 else -1.0
-            counts[OFF] += not is_side_drivable(net, me.x, me.y, me.yaw, length, width, side)
-        elif me.lane >= 0:
-            segment, _ = segment_at(net, me.lane, me.s)
-            counts[EGO_OFF] += not is_box_drivable_near(net, me.x, me.y, me.yaw, length, width, me.lane, segment)
-        else:
-            counts[EGO_OFF] += not is_box_drivable(net, me.x, me.y, me.yaw, length, width)
+        if me.off < 0 or (i < n - 1 and me.lane < 0):
+            me.off = _is_off(net, me, i == n - 1)
+        counts[OFF if i < n - 1 else EGO_OFF] += me.off
+
+
+@inner
+def _is_off(net: Net, me: Table, ego: bool) -> int:
+    """Whether someone is off the road by more than the slack: on the side where he leaves his lane, the ego on all."""
+    length, width = 2.0 * (me.half - SLACK_M), 2.0 * (me.half_w - SLACK_M)
+    if not ego:
+        side = 1.0 if me.lateral > 0.0 else -1.0
+        return int(not is_side_drivable(net, me.x, me.y, me.yaw, length, width, side))
+    if me.lane < 0:
+        return int(not is_box_drivable(net, me.x, me.y, me.yaw, length, width))
+    segment, _ = segment_at(net, me.lane, me.s)
+    return int(not is_box_drivable_near(net, me.x, me.y, me.yaw, length, width, me.lane, segment))

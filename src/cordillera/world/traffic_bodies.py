@@ -61,6 +61,8 @@ def claim_ego(net: Net, movers: Table, on_route: Int, memory: Scratch, count: in
     who = len(movers) - 1
     me, held = movers[who], memory.held
     me.wait = EGO_WAIT_S if me.speed < STANDING_MPS else 0.0
+    if me.placed:
+        return count
     c, n = math.cos(me.yaw), math.sin(me.yaw)
     inside = lanes_under(net, me.x, me.y, me.z, held, 0)
     main, s, lateral, routed = -1, 0.0, 0.0, False
@@ -79,9 +81,11 @@ def claim_ego(net: Net, movers: Table, on_route: Int, memory: Scratch, count: in
         for b in (1.0, -1.0):
             dx, dy = a * length, b * width
             inside = lanes_under(net, me.x + dx * c - dy * n, me.y + dx * n + dy * c, me.z, held, inside)
+    before = count
     for k in range(inside):
         if held[2 * k] != main:
             count = _claim_under(net, memory, count, who, me, k)
+    me.placed = int(count == before)
     return count
 
 

@@ -48,7 +48,7 @@ def move_across(me: Table, dt: float) -> None:
 
 @kernel
 def around(
-    tracks: Table, nexts: Int, movers: Table, head: Int, rows: Table, lane: int, s: float, i: int, seed: int
+    tracks: Table, nexts: Int, movers: Table, head: Int, rows: Table, lane: int, s: float, i: int
 ) -> tuple[float, float, int, float, int]:  # fmt: skip
     """A place on a lane -> gap to, speed and row of what mover i has ahead there, gap to and row of what follows."""
     me = movers[i]
@@ -69,14 +69,14 @@ def around(
             elif hop == 0 and gap < behind and movers[row.who].role == VEHICLE:
                 behind, follower = gap, row.who
         start += tracks[at].length
-        at = next_lane(tracks, nexts, seed, me.ident, me.kind, at)
+        at = next_lane(tracks, nexts, me, at)
         if at < 0 or ahead < FAR or start - s > 100.0:
             break
     return ahead, lead, leader, behind, follower
 
 
 @kernel
-def wish(rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: float, seed: int) -> int:
+def wish(rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: float) -> int:
     """Whether driver i would rather drive on the lane to the left (1) or right (-1) by MOBIL; 0: stays."""
     tracks, nexts, head, rows = rules.tracks, rules.nexts, memory.head, memory.rows
     me = movers[i]
@@ -87,7 +87,7 @@ def wish(rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: flo
         return 0
     if abs(me.lateral) > 0.6 or min(me.hold, me.stop) < CLEAR_OF_JUNCTION_M + me.half:
         return 0
-    ahead, lead, _, behind, follower = around(tracks, nexts, movers, head, rows, me.lane, me.s, i, seed)
+    ahead, lead, _, behind, follower = around(tracks, nexts, movers, head, rows, me.lane, me.s, i)
     now = idm(me.speed, desired, ahead, lead, me)
     others = 0.0
     if follower >= 0:
@@ -104,7 +104,7 @@ def wish(rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: flo
         if tracks[to].next == tracks[to].next_end or (track.leave != 0 and track.leave != side):
             continue
         s = me.s * tracks[to].length / track.length
-        gap, lead, _, behind, follower = around(tracks, nexts, movers, head, rows, to, s, i, seed)
+        gap, lead, _, behind, follower = around(tracks, nexts, movers, head, rows, to, s, i)
         if gap < LEAST_GAP_M or behind < LEAST_GAP_M:
             continue
         then = idm(me.speed, desired, gap, lead, me)
@@ -128,14 +128,14 @@ def wish(rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: flo
 
 @inlined
 def aim_across(
-    rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: float, edge: int, seed: int, tick: int
+    rules: TrafficNet, movers: Table, memory: Scratch, i: int, desired: float, edge: int, tick: int
 ) -> tuple[float, int, float]:  # fmt: skip
     """Where driver i wants to be across its lane -> written to `aim`; speed wanted, whom it passes, distance kept more.
 
     `edge` is the side of the road's edge: 1 left, -1 right. Who is passed is no leader; -1: nobody.
     """
     me = movers[i]
-    noise = -edge * me.wander * smooth_noise(seed, 56, me.ident, tick, 5)  # to the middle of the road is positive
+    noise = -edge * me.wander * smooth_noise(me.wander_key, me.ident, tick, 5)  # to the middle of the road is positive
     low, high = -max(me.room_right - me.half_w - 0.15, 0.0), max(me.room_left - me.half_w - 0.15, 0.0)
     track = rules.tracks[me.lane]
     me.aside = 0
@@ -172,8 +172,8 @@ def aim_across(
         if _may_be_passed(movers, row.who, me.siren) and row.speed < 0.6 * desired:
             nearest = gap
             slow, whom, more = _pass(
-                rules, movers, memory, i, row.who, row.at, row.lateral, row.speed, edge, desired, seed
-            )
+                rules, movers, memory, i, row.who, row.at, row.lateral, row.speed, edge, desired
+            )  # fmt: skip
     if me.aside and track.junction < 0:
         inner = track.edge == 0  # with a lane towards the edge beside it: make the corridor between the two
         toward = -edge if inner else edge
@@ -197,7 +197,7 @@ def _may_be_passed(movers: Table, j: int, siren: int) -> bool:
 @inner
 def _pass(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, j: int, at: float, lateral: float, speed: float,
-    edge: int, desired: float, seed: int,
+    edge: int, desired: float,
 ) -> tuple[float, int, float]:  # fmt: skip
     """Driver i and the one to pass -> speed wanted, whom it passes (-1: waits), distance kept more; writes `aim`."""
     me, other = movers[i], movers[j]
@@ -216,7 +216,7 @@ def _pass(
     if need > room - 0.1:
         if need > room + OVER_LINE_M or me.hold < max(gap, 0.0) + 20.0 or rules.tracks[me.lane].junction >= 0:
             return desired, -1, 0.0
-        if not going and not _inner_is_free(rules, movers, memory, i, inner, gap, speed, other.half, seed):
+        if not going and not _inner_is_free(rules, movers, memory, i, inner, gap, speed, other.half):
             return desired, -1, STAND_OFF_M
     over = need - inner * me.lateral
     if over > 0.2 and gap > 0.0 and gap < over / SLOPE - 1.0:
@@ -230,7 +230,6 @@ def _pass(
 @inner
 def _inner_is_free(
     rules: TrafficNet, movers: Table, memory: Scratch, i: int, inner: int, gap: float, speed: float, half: float,
-    seed: int,
 ) -> bool:  # fmt: skip
     """Whether the lane towards the middle of the road leaves time to pass someone at `gap` who drives at `speed`."""
     tracks, me = rules.tracks, movers[i]
@@ -238,9 +237,7 @@ def _inner_is_free(
     lane = track.left if inner > 0 else track.right
     if lane >= 0 and tracks[lane].routable:
         s = me.s * tracks[lane].length / track.length
-        ahead, _, _, behind, follower = around(
-            tracks, rules.nexts, movers, memory.head, memory.rows, lane, s, i, seed
-        )  # fmt: skip
+        ahead, _, _, behind, follower = around(tracks, rules.nexts, movers, memory.head, memory.rows, lane, s, i)
         chase = movers[follower].speed if follower >= 0 else 0.0
         return ahead > max(gap, 0.0) + 10.0 and behind > 4.0 + 2.0 * max(chase - me.speed, 0.0) + chase
     lane = track.oncoming
@@ -276,9 +273,7 @@ def change_lane(rules: TrafficNet, movers: Table, i: int) -> None:
 
 
 @inlined
-def straddled(
-    rules: TrafficNet, movers: Table, memory: Scratch, i: int, seed: int
-) -> tuple[float, float]:  # fmt: skip
+def straddled(rules: TrafficNet, movers: Table, memory: Scratch, i: int) -> tuple[float, float]:
     """Gap to and speed of what is ahead on the lane beside, or the oncoming one, that vehicle i still reaches into.
 
     FAR: nothing. Who comes towards it has a negative speed.

@@ -44,7 +44,7 @@ def idm(speed: float, desired: float, gap: float, lead: float, me: Any) -> float
         return free
     if gap <= 0.05:
         return -BRAKE_MAX_MPS2
-    wanted = me.gap_m + max(0.0, speed * me.gap_s + speed * (speed - lead) / (2.0 * math.sqrt(accel * me.brake)))
+    wanted = me.gap_m + max(0.0, speed * me.gap_s + speed * (speed - lead) / me.ease)
     wanted /= gap
     return max(min(free, accel) - accel * wanted * wanted, -BRAKE_MAX_MPS2)
 
@@ -100,7 +100,8 @@ def acceleration(
     for k in range(me.way_n):
         if start > 0.0:
             cap = me.factor * tracks[way[k]].cap
-            desired = min(desired, math.sqrt(cap * cap + 2.0 * brake * start))
+            if cap < desired:
+                desired = min(desired, math.sqrt(cap * cap + 2.0 * brake * start))
         start += tracks[way[k]].length
     if me.siren and me.hold < FAR:
         desired = min(desired, max(SIREN_MPS, math.sqrt(2.0 * me.brake * max(me.hold - half, 0.0))))

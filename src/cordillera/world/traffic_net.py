@@ -37,7 +37,7 @@ BAY_SPACING_M = 14.0
 
 
 OVER = np.dtype([("s0", np.float64), ("s1", np.float64), ("lane", np.int64)])  # what a crossing covers
-ENTRY = np.dtype([("s", np.float64), ("x", np.float64), ("y", np.float64), ("room", np.float64), ("lane", np.int64)])
+ENTRY = np.dtype([(n, np.float64) for n in ("s", "x", "y", "room", "cap")] + [("lane", np.int64)])
 # One lane with everything that a driver on it needs; pairs like `rule`, `rule_end` bound rows of the other tables.
 TRACK = np.dtype(
     [
@@ -117,7 +117,7 @@ def _compile(road_map: RoadMap, net: Net) -> TrafficNet:
     pointers = (("zone", zone_ptr), ("part", part_ptr), ("cover", net.cross_ptr), ("rule", net.reg_ptr))
     for name, pointer in (*pointers, ("pt", net.pt_ptr), ("next", next_ptr), ("pred", net.pred_ptr)):
         tracks[name], tracks[name + "_end"] = pointer[:-1], pointer[1:]
-    bays = _bays(road_map, net)
+    bays = _bays(road_map, net, places)
     tracks["bay"] = np.searchsorted(bays["lane"], np.arange(len(tracks)), side="left")
     tracks["bay_end"] = np.searchsorted(bays["lane"], np.arange(len(tracks)), side="right")
     for lane in range(len(tracks)):
@@ -129,7 +129,7 @@ def _compile(road_map: RoadMap, net: Net) -> TrafficNet:
     covers["lit"] = np.array(lit, dtype=np.int64)[covers["crossing"]] if len(covers) else 0
     return TrafficNet(
         tracks, places, next_idx, net.pred_idx, zones, parts, rules, covers, walk,
-        over_ptr, over, _entries(net, next_ptr, next_idx), _bike_entries(net, next_ptr),
+        over_ptr, over, _entries(net, places, next_ptr, next_idx), _bike_entries(net, places, next_ptr),
         bays,
     )  # fmt: skip
 
@@ -293,7 +293,7 @@ def _lanes_under(net: Net, count: int) -> tuple[Int, Table]:
     return pointers, over
 
 
-def _entries(net: Net, next_ptr: Int, next_idx: Int) -> Table:
+def _entries(net: Net, places: Table, next_ptr: Int, next_idx: Int) -> Table:
     """Places on lanes, clear of conflicts and crossings for a while ahead, with a way on."""
     rows = []
     for lane in np.flatnonzero(net.lanes["routable"]):
@@ -312,8 +312,14 @@ def _entries(net: Net, next_ptr: Int, next_idx: Int) -> Table:
             if all(s + ENTRY_CLEAR_M < a or s - 4.0 > b for a, b in busy):
                 x, y, _, _ = lane_point(net, int(lane), float(s))
                 room = min((a - s for a, _ in busy if a > s), default=ENTRY_LOOK_M)
-                rows.append((float(s), x, y, min(room, ENTRY_LOOK_M), int(lane)))
+                rows.append((float(s), x, y, min(room, ENTRY_LOOK_M), _cap(net, places, int(lane), s), int(lane)))
     return np.array(rows, dtype=ENTRY)
+
+
+def _cap(net: Net, places: Table, lane: int, s: float) -> float:
+    """The speed allowed where the segment starts that holds a place on a lane."""
+    rows = places[net.pt_ptr[lane] : net.pt_ptr[lane + 1] - 1]
+    return float(rows["cap"][max(int(np.searchsorted(rows["s"], s, side="right")) - 1, 0)])
 
 
 def _busy(net: Net, lane: int, offset: float) -> list[tuple[float, float]]:
@@ -323,7 +329,7 @@ def _busy(net: Net, lane: int, offset: float) -> list[tuple[float, float]]:
     return [(offset + float(row["s0"]), offset + float(row["s1"])) for part in (conflicts, crossings) for row in part]
 
 
-def _bike_entries(net: Net, next_ptr: Int) -> Table:
+def _bike_entries(net: Net, places: Table, next_ptr: Int) -> Table:
     """Places for cyclists to start: on biking lanes, and on edge lanes of slow roads that go on."""
     rows = []
     for lane in range(len(net.lanes)):
@@ -333,11 +339,11 @@ def _bike_entries(net: Net, next_ptr: Int) -> Table:
         if length > 20.0 and (kind == BIKING or road) and net.conf_ptr[lane] == net.conf_ptr[lane + 1]:
             for s in np.arange(8.0, length - 8.0, 3.0 * ENTRY_SPACING_M):
                 x, y, _, _ = lane_point(net, lane, float(s))
-                rows.append((float(s), x, y, 0.0, lane))
+                rows.append((float(s), x, y, 0.0, _cap(net, places, lane, s), lane))
     return np.array(rows, dtype=ENTRY)
 
 
-def _bays(road_map: RoadMap, net: Net) -> Table:
+def _bays(road_map: RoadMap, net: Net, places: Table) -> Table:
     """Places beside driving lanes where a vehicle may stand: on a parking lane or a shoulder that is wide enough."""
     outer, sign = ("right", -1.0) if road_map.traffic_side == "right" else ("left", 1.0)
     rows = []
@@ -352,5 +358,6 @@ def _bays(road_map: RoadMap, net: Net) -> Table:
             near = lane_width(net, int(lane), float(s))[0 if sign > 0.0 else 1]
             limit = net.limits["mps"][net.limit_ptr[lane]]
             if width > 1.9 and limit < 20.0 and all(s + 12.0 < a or s - 8.0 > b for a, b in busy):
-                rows.append((float(s), x, y, sign * (near + min(0.5 * width, 1.3)), int(lane)))
+                room = sign * (near + min(0.5 * width, 1.3))
+                rows.append((float(s), x, y, room, _cap(net, places, int(lane), s), int(lane)))
     return np.array(rows, dtype=ENTRY)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from cordillera.types import Float, Int
-from cordillera.world.chance import draw, pick
+from cordillera.world.chance import draw, draw_by, pick_by
 from cordillera.world.kernel import inlined, inner, kernel
 from cordillera.world.roads_net import Table
 from cordillera.world.traffic_net import BUS_LANE, LEFT_TURN, LIGHT, RIGHT_TURN, STOP_SIGN, TrafficNet
@@ -44,7 +44,7 @@ IN_LANE_M = 1.0
 
 
 @inlined
-def next_lane(tracks: Table, nexts: Int, seed: int, ident: int, kind: int, lane: int) -> int:
+def next_lane(tracks: Table, nexts: Int, me: Table, lane: int) -> int:
     """A driver at the end of a lane -> the lane that it takes, always the same one; -1 where the road ends.
 
     Lanes for buses are left to them where there is another.
@@ -53,8 +53,8 @@ def next_lane(tracks: Table, nexts: Int, seed: int, ident: int, kind: int, lane:
     count = tracks[lane].next_end - first
     if count <= 1:
         return -1 if count == 0 else int(nexts[first])
-    taken = int(nexts[first + pick(seed, 21, ident, lane, count)])
-    if kind != BUS and tracks[taken].kind == BUS_LANE:
+    taken = int(nexts[first + pick_by(me.way_key, lane, count)])
+    if me.kind != BUS and tracks[taken].kind == BUS_LANE:
         for k in range(first, first + count):
             if tracks[nexts[k]].kind != BUS_LANE:
                 return int(nexts[k])
@@ -125,7 +125,7 @@ def claim(
         if not me.valid or me.lane < 0 or me.role != VEHICLE:
             continue
         way = memory.way[i]
-        me.way_n = _walk(tracks, rules.nexts, me, seed, ego_next, i == n - 1, way)
+        me.way_n = _walk(tracks, rules.nexts, me, ego_next, i == n - 1, way)
         outside = abs(me.lateral) - me.half_w > (me.room_left if me.lateral > 0.0 else me.room_right) - 0.1
         if me.task == PARK and outside:
             continue
@@ -144,13 +144,13 @@ def claim(
             at -= tracks[way[k]].length
         if me.s < me.half:
             count = _tail(tracks, rules.preds, me, i, count, head, rows, on)
-        if i < n - 1:
+        if i < n - 1 and abs(me.lateral) + me.half_w >= (me.room_left if me.lateral > 0.0 else me.room_right) + 0.05:
             count = _beside(tracks, me, i, count, head, rows, on)
     return count
 
 
 @inlined
-def _walk(tracks: Table, nexts: Int, me: Table, seed: int, ego_next: Int, ego: bool, way: Int) -> int:
+def _walk(tracks: Table, nexts: Int, me: Table, ego_next: Int, ego: bool, way: Int) -> int:
     """Fill a mover's way from its lane on, as far as it looks ahead -> number of lanes."""
     horizon = 30.0 + me.speed * 5.0
     lane, gone, count = me.lane, -me.s, 0
@@ -160,7 +160,7 @@ def _walk(tracks: Table, nexts: Int, me: Table, seed: int, ego_next: Int, ego: b
         gone += tracks[lane].length
         if gone > horizon:
             break
-        lane = ego_next[lane] if ego else next_lane(tracks, nexts, seed, me.ident, me.kind, lane)
+        lane = ego_next[lane] if ego else next_lane(tracks, nexts, me, lane)
     return count
 
 
@@ -189,7 +189,7 @@ def _held_by_rule(
                 if state == 4 or state == 0 or state == 5:
                     continue
                 red_brake, amber_brake = RED_BRAKE_MPS2, AMBER_BRAKE_MPS2
-                if late_red > 0.0 and draw(seed, 24, me.ident, rules[r].signal) < late_red:
+                if late_red > 0.0 and draw_by(me.red_key, rules[r].signal) < late_red:
                     red_brake, amber_brake = 3.0, 0.0
                 if (state != 3 and brake < red_brake) or (state == 3 and brake < amber_brake):
                     return start + rules[r].s
@@ -303,8 +303,6 @@ def _beside(tracks: Table, me: Table, i: int, count: int, head: Int, rows: Table
     """Add the claim on the lane beside its own, or the oncoming one, that a mover reaches into."""
     left = me.lateral > 0.0
     room = me.room_left if left else me.room_right
-    if abs(me.lateral) + me.half_w < room + 0.05:
-        return count
     track = tracks[me.lane]
     lane = track.left if left else track.right
     if lane >= 0 and tracks[lane].routable:

@@ -175,11 +175,10 @@ def enter_vehicle(
         return
     for attempt in range(TRIES):
         entry = table[pick(seed, 41 + 100 * attempt, me.ident, tick, len(table))]
-        apart = math.hypot(entry.x - ego.x, entry.y - ego.y)
-        if apart < near or apart > radius:
+        dx, dy = entry.x - ego.x, entry.y - ego.y
+        if dx * dx + dy * dy < near * near or dx * dx + dy * dy > radius * radius:
             continue
-        place, _ = place_at(rules.tracks, rules.places, entry.lane, entry.s)
-        speed = min(0.85 * rules.places[place].cap, me.top)
+        speed = min(0.85 * entry.cap, me.top)
         if cyclist:
             speed = 0.8 * me.top
         elif parks:
@@ -190,7 +189,7 @@ def enter_vehicle(
         if not _is_free(movers, entry.x, entry.y, clear):
             continue
         me.valid, me.lane, me.x, me.y, me.s = 1, entry.lane, entry.x, entry.y, entry.s
-        me.speed, me.accel, me.wait, me.drift, me.blinker = speed, 0.0, 0.0, 0.0, 0
+        me.speed, me.accel, me.wait, me.drift, me.blinker, me.placed = speed, 0.0, 0.0, 0.0, 0, 0
         me.lateral, me.task = (entry.room, PARK) if parks else (0.0, DRIVE)
         return
 
@@ -235,7 +234,7 @@ def park(
         outside = abs(me.lateral) > 1.5
         if outside and looks and me.wait > STOOD_S and draw(seed, 45, me.ident, tick) < LEAVE_RATE:
             ahead, _, _, behind, follower = around(
-                rules.tracks, rules.nexts, movers, memory.head, memory.rows, me.lane, me.s, i, seed
+                rules.tracks, rules.nexts, movers, memory.head, memory.rows, me.lane, me.s, i
             )  # fmt: skip
             chase = movers[follower].speed if follower >= 0 else 0.0
             if ahead > 6.0 and behind > 5.0 + 3.5 * chase:

@@ -21,15 +21,23 @@ FIRST_SIREN = int(AgentKind.AMBULANCE)  # the kinds from here to the fire engine
 LAST_SIREN = int(AgentKind.FIRE_ENGINE)
 
 _STATE = ("x", "y", "z", "yaw", "speed", "accel", "s", "wait", "lateral", "drift")
-_STYLE = ("gap_s", "accel_max", "brake", "gap_m", "factor", "top", "patience", "delay_s", "lag_s", "wander", "polite")
+_STYLE = (
+    *("gap_s", "accel_max", "brake", "gap_m", "factor", "top", "patience", "delay_s", "lag_s", "wander", "polite"),
+    "ease",  # 2 sqrt(accel_max brake), of the IDM
+)
 # set in each step: distances from the centre (FAR for none), half widths of the lane, acceleration and offset wanted
-_PLAN = ("stop", "hold", "hold_end", "committed", "room_left", "room_right", "allowed", "want", "aim", "change_s")
+_PLAN = ("stop", "hold", "hold_end", "committed", "room_left", "room_right", "allowed", "want", "aim")
 _CODES = ("ident", "role", "kind", "valid", "lane", "crossing", "blinker", "task")
 _FLAGS = ("way_n", "gives", "rolls", "siren", "change", "signals", "walks", "aside")
+# what is still known of who has not moved: that his pose is that of his place (the ego: and that he is in no other
+# lane), that his height is (the ego's), and whether he is off the road, -1 for unknown
+_KNOWN = ("placed", "settled", "off")
+_KEYS = ("way_key", "red_key", "pace_key", "wander_key")  # to draw with, by seed and identity
 # Everyone, one record each, the ego last. Vehicles, people and things share the columns that they have in common.
 MOVER = np.dtype(
     [(name, np.float64) for name in (*_STATE, *_STYLE, *_PLAN, "half", "half_w")]
-    + [(name, np.int64) for name in (*_CODES, *_FLAGS)]
+    + [(name, np.int64) for name in (*_CODES, *_FLAGS, *_KNOWN)]
+    + [(name, np.uint64) for name in _KEYS]
 )
 # Somebody on a lane, in its frame: `at` is the centre's arc length, negative while upstream; speed along the lane.
 CLAIM = np.dtype(

@@ -53,7 +53,7 @@ def tick_world(
             decide(rules, movers, memory, i, knobs, edge, seed, tick)
     for i in range(n - 1):
         if movers[i].valid and movers[i].role == VEHICLE and movers[i].lane >= 0:
-            drive_on(rules, movers, memory, i, seed, tick, dt)
+            drive_on(rules, movers, memory, i, dt)
     come_and_go(net, rules, movers, knobs[NEAR], knobs[RADIUS], edge, knobs, seed, tick, dt)
     for i in range(n - 1):
         put_on_road(rules, movers[i], True)
@@ -70,8 +70,8 @@ def decide(
     if me.task == PARK and me.speed < 0.1 and me.wait > 0.0 and not looks:
         me.want = -0.5
         return
-    desired = min(me.factor * me.allowed * (1.0 + SPEED_NOISE * smooth_noise(seed, 57, me.ident, tick, 6)), me.top)
-    desired, passed, more = aim_across(rules, movers, memory, i, desired, edge, seed, tick)
+    desired = min(me.factor * me.allowed * (1.0 + SPEED_NOISE * smooth_noise(me.pace_key, me.ident, tick, 6)), me.top)
+    desired, passed, more = aim_across(rules, movers, memory, i, desired, edge, tick)
     stop_in = FAR
     if len(rules.bays) > 0 and (me.task != DRIVE or looks):
         stop_in = park(rules, movers, memory, i, edge, seed, tick)
@@ -82,7 +82,7 @@ def decide(
     if me.speed > 0.0 or accel > 0.0:
         if stop_in < FAR:
             accel = min(accel, halt(me.speed, stop_in - me.half, me))
-        gap, lead = straddled(rules, movers, memory, i, seed)
+        gap, lead = straddled(rules, movers, memory, i)
         if gap < FAR:
             accel = min(accel, idm(me.speed, desired, gap, lead, me))
         end = road_end(rules.tracks, me)
@@ -90,7 +90,7 @@ def decide(
             accel = min(accel, halt(me.speed, end, me))
     if knobs[CHANGES] > 0.0 and me.way_n > 0:
         if looks:
-            side = wish(rules, movers, memory, i, desired, seed)
+            side = wish(rules, movers, memory, i, desired)
             me.change = side if side == me.blinker else 0
             me.signals = side
         elif me.blinker != 0 and me.hold == FAR:
@@ -99,9 +99,7 @@ def decide(
 
 
 @inlined
-def drive_on(
-    rules: TrafficNet, movers: Table, memory: Scratch, i: int, seed: int, tick: int, dt: float
-) -> None:  # fmt: skip
+def drive_on(rules: TrafficNet, movers: Table, memory: Scratch, i: int, dt: float) -> None:
     """Move vehicle i along and across its lane as it decided."""
     me = movers[i]
     turn = blinker_of(rules.tracks, me, memory.way[i])
@@ -115,17 +113,19 @@ def drive_on(
     me.blinker = turn
     if me.change != 0:
         change_lane(rules, movers, i)
-        me.aim = 0.0
+        me.aim, me.placed = 0.0, 0
     # feet and engine follow the wish with a lag, braking sooner, and at once in need
     lag = me.lag_s if me.want > me.accel else 0.5 * me.lag_s
     accel = me.want if me.want < -4.0 else me.accel + (me.want - me.accel) * min(dt / max(lag, dt), 1.0)
     speed = max(me.speed + accel * dt, 0.0)
+    if me.speed > 0.0 or speed > 0.0:
+        me.placed = 0
     me.s += 0.5 * (me.speed + speed) * dt
     me.accel = (speed - me.speed) / dt
     me.speed = speed
     move_across(me, dt)
     while me.s > rules.tracks[me.lane].length:
-        onward = next_lane(rules.tracks, rules.nexts, seed, me.ident, me.kind, me.lane)
+        onward = next_lane(rules.tracks, rules.nexts, me, me.lane)
         if onward < 0:
             me.valid = 0
             break
@@ -139,7 +139,7 @@ def drive_on(
 @inlined
 def put_on_road(rules: TrafficNet, me: Table, moved: bool) -> None:
     """Work out the room and speed that a vehicle has where it is on its lane and, where it moved, its pose."""
-    if not me.valid or me.role != VEHICLE or me.lane < 0:
+    if not me.valid or me.role != VEHICLE or me.lane < 0 or (moved and me.placed):
         return
     places = rules.places
     k, t = place_at(rules.tracks, places, me.lane, me.s)
@@ -159,6 +159,7 @@ def put_on_road(rules: TrafficNet, me: Table, moved: bool) -> None:
     me.z = a.z + t * (b.z - a.z)
     lean = me.drift / me.speed if me.speed > 0.2 else 0.0
     me.yaw = math.atan2(ty + lean * tx, tx - lean * ty)
+    me.placed, me.off = 1, -1
 
 
 @kernel

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cordillera.types import Float
-from cordillera.world.chance import draw
+from cordillera.world.chance import draw, draw_by, key_of
 from cordillera.world.kernel import kernel
 from cordillera.world.roads_net import Table
 from cordillera.world.traffic_state import BICYCLE, BUS, VEHICLE
 
 EGO_STYLE = {
     "gap_s": 1.5, "accel_max": 1.6, "brake": 2.5, "gap_m": 2.0, "factor": 1.0, "top": 60.0, "patience": 4.0,
+    "ease": 4.0,
 }  # fmt: skip
 # slots of the array of Manners
 GAP_MEDIAN, GAP_SIGMA, RED, ROLL, SPEEDING, WANDER, DELAY, CHANGES, MIDBLOCK = range(9)
@@ -58,12 +59,12 @@ def normal(seed: int, a: int, b: int) -> float:
 
 
 @kernel
-def smooth_noise(seed: int, a: int, ident: int, tick: int, bits: int) -> float:
+def smooth_noise(key: np.uint64, ident: int, tick: int, bits: int) -> float:
     """Noise in time without memory: a draw in [-1, 1) every 2**bits ticks, joined by cubics; RMS about 0.5."""
     moved = tick + 7 * ident
     knot = moved >> bits
     t = (moved - (knot << bits)) / float(1 << bits)
-    before, after = 2.0 * draw(seed, a, ident, knot) - 1.0, 2.0 * draw(seed, a, ident, knot + 1) - 1.0
+    before, after = 2.0 * draw_by(key, knot) - 1.0, 2.0 * draw_by(key, knot + 1) - 1.0
     return before + (after - before) * t * t * (3.0 - 2.0 * t)
 
 
@@ -97,3 +98,6 @@ def set_styles(movers: Table, seed: int, manners: Float) -> None:
             me.accel_max, me.top = 1.1, 22.0
         elif me.siren:
             me.factor, me.accel_max = 1.25, 2.2
+        me.ease = 2.0 * math.sqrt(me.accel_max * me.brake)
+        me.way_key, me.red_key = key_of(seed, 21, ident), key_of(seed, 24, ident)
+        me.wander_key, me.pace_key = key_of(seed, 56, ident), key_of(seed, 57, ident)
