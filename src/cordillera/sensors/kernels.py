@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cordillera.kernels import compiled, inside
+from cordillera.kernels import compiled, inside, njit
 
 # The kernels own no memory: all arrays come from the caller. Without numba's reference counting the innermost loops
 # are a fifth faster; a kernel that allocates fails to compile, so the setting cannot go wrong in silence.
@@ -32,3 +32,12 @@ def allocating(function: Callable[..., Any]) -> Any:
 def inner(function: Callable[..., Any]) -> Any:
     """A function that only other kernels call, compiled by itself: what several of them share is compiled once."""
     return inside(function, **SETTINGS)
+
+
+def fixed(signature: str) -> Callable[..., Any]:
+    """A signature -> `inner` for that one alone; numba compiles others anew for every constant among the arguments."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        return njit(signature, cache=True, no_cfunc_wrapper=True, no_cpython_wrapper=True, **SETTINGS)(function)
+
+    return decorate

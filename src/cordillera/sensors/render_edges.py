@@ -9,75 +9,81 @@ from numpy.typing import NDArray
 
 from cordillera.sensors.classes import SIGN
 from cordillera.sensors.kernels import inlined, inner
-from cordillera.sensors.render_chunk import Shaded, Single, room_for_rays
+from cordillera.sensors.render_chunk import F, Shaded, Single, Whole, room_for_rays
 from cordillera.sensors.render_geometry import Drawn, View
 from cordillera.sensors.render_pixels import THINGS, Groups, room_for_groups
 from cordillera.sensors.render_raster import Buffers, Lens
-from cordillera.types import Float, Int
+from cordillera.types import Int
 
 
 @inlined
 def differs(own: int, other: int, a: float, b: float) -> bool:
     """What two neighbouring pixels see, and how near -> whether the edge between them should be smoothed."""
-    ratio = np.float32(1.2)
-    return bool((own != other) | (a > ratio * b) | (b > ratio * a))
+    return (own != other) | (a > F(1.2) * b) | (b > F(1.2) * a)
 
 
 @inner
-def mark_edges(thing: NDArray[np.int32], inverse: NDArray[np.float32], edge: NDArray[np.uint8]) -> None:
-    """What pixels see and how near -> (2, H, W) whether an edge to be smoothed is right of a pixel, and below it."""
-    height, width = thing.shape
-    for y in range(height - 1):
-        for x in range(width - 1):
-            edge[0, y, x] = differs(thing[y, x], thing[y, x + 1], inverse[y, x], inverse[y, x + 1])
-        for x in range(width - 1):
-            edge[1, y, x] = differs(thing[y, x], thing[y + 1, x], inverse[y, x], inverse[y + 1, x])
+def mark_edges(thing: Whole, inverse: Single, width: int, height: int, edge: NDArray[np.uint8]) -> None:
+    """What pixels see and how near (H * W,) -> whether an edge to be smoothed is beside each; not for the outermost."""
+    wide = np.uint64(width)
+    for y in range(1, height - 1):
+        first = np.uint64(y * width)
+        for x in range(np.uint64(1), np.uint64(width - 1)):
+            n = first + x
+            own, near = thing[n], inverse[n]
+            left, right, up, down = n - np.uint64(1), n + np.uint64(1), n - wide, n + wide
+            edge[n] = np.uint8(
+                differs(own, thing[left], near, inverse[left])
+                | differs(own, thing[right], near, inverse[right])
+                | differs(own, thing[up], near, inverse[up])
+                | differs(own, thing[down], near, inverse[down])
+            )
 
 
 @inlined
-def probe(edge: Single, plane: Single, t: int, four: Float) -> None:
-    """A triangle -> what is nearest on four rays; `four` (5, 4): x, y and z of the rays, inverse distance, triangle."""
+def probe(edge: Single, plane: Single, who: int, four: Single) -> None:
+    """A triangle -> what is nearest on four rays; `four` (20,): x, y and z of the rays, inverse distance, triangle."""
     ax, ay, az, bx, by, bz = edge[0, 0], edge[0, 1], edge[0, 2], edge[1, 0], edge[1, 1], edge[1, 2]
     cx, cy, cz, px, py, pz = edge[2, 0], edge[2, 1], edge[2, 2], plane[0], plane[1], plane[2]
-    who = float(t)
+    number, zero = F(who), F(0.0)
     for s in range(4):
-        u, v, w = four[0, s], four[1, s], four[2, s]
+        u, v, w = four[s], four[4 + s], four[8 + s]
         depth = px * u + py * v + pz * w
         inside = (
-            (ax * u + ay * v + az * w >= 0.0)
-            & (bx * u + by * v + bz * w >= 0.0)
-            & (cx * u + cy * v + cz * w >= 0.0)
-            & (depth > four[3, s])
+            (ax * u + ay * v + az * w >= zero)
+            & (bx * u + by * v + bz * w >= zero)
+            & (cx * u + cy * v + cz * w >= zero)
+            & (depth > four[12 + s])
         )
-        four[3, s] = depth if inside else four[3, s]
-        four[4, s] = who if inside else four[4, s]
+        four[12 + s] = depth if inside else four[12 + s]
+        four[16 + s] = number if inside else four[16 + s]
 
 
 @inlined
-def around(seen: NDArray[np.int32], n: int, width: int, near: Int, where: Int) -> int:
-    """What pixel n and the eight around it see -> `near`, each once, that of the place first; returns how many.
+def around(seen: Whole, n: int, width: int, near: Int, where: Int) -> int:
+    """What pixel n and the eight around it see -> `near`, each once, its own first; returns how many.
 
     `where`: a pixel that sees it, beside n rather than across its corner.
     """
     near[0], where[0], count = seen[n], n, 1
     for step in (-width, -1, 1, width, -width - 1, -width + 1, width - 1, width + 1):
-        t, c = seen[n + step], 0
-        while c < count and near[c] != t:
-            c += 1
-        if c == count:
-            near[count], where[count] = t, n + step
-            count += 1
+        t, new = seen[n + step], True
+        for c in range(count):
+            new = new & (near[c] != t)
+        near[count], where[count] = t, n + step
+        count += new
     return count
 
 
 @inlined
-def spread(ray: NDArray[np.float32], y: int, x: int, four: Float) -> None:
+def spread(ray: Single, n: int, width: int, size: int, four: Single) -> None:
     """A pixel -> its four rays, turned to a side in the pixel as the table's neighbours say."""
     for k in range(3):
-        r = float(ray[k, y, x])
-        du, dv = 0.5 * (ray[k, y, x + 1] - ray[k, y, x - 1]), 0.5 * (ray[k, y + 1, x] - ray[k, y - 1, x])
-        four[k, 0], four[k, 1] = r + 0.125 * du + 0.375 * dv, r - 0.375 * du + 0.125 * dv
-        four[k, 2], four[k, 3] = r + 0.375 * du - 0.125 * dv, r - 0.125 * du - 0.375 * dv
+        r = ray[k * size + n]
+        du = F(0.0625) * (ray[k * size + n + 1] - ray[k * size + n - 1])
+        dv = F(0.0625) * (ray[k * size + n + width] - ray[k * size + n - width])
+        four[4 * k], four[4 * k + 1] = r + du + F(3.0) * dv, r - F(3.0) * du + dv
+        four[4 * k + 2], four[4 * k + 3] = r + F(3.0) * du - dv, r - du - F(3.0) * dv
 
 
 class Samples(NamedTuple):
@@ -90,9 +96,9 @@ class Samples(NamedTuple):
     signs: Groups  # those rays by triangle
     mixed: NDArray[np.float32]  # (N, 3)
     scratch: Int  # (4, 10)
-    four: Float  # (5, 4) see `probe`
+    four: Single  # (20,) see `probe`
     thing: NDArray[np.int32]  # (H, W) what each pixel sees
-    edge: NDArray[np.uint8]  # (2, H, W) see `mark_edges`
+    edge: NDArray[np.uint8]  # (H, W) see `mark_edges`
     groups: Groups  # (H * W,) the pixels by triangle
     shaded: Shaded  # (N,) what the rays bring back
     linear: NDArray[np.float32]  # (H, W, 3) see Picture
@@ -110,9 +116,9 @@ def room_for_samples(view: View) -> Samples:
         room_for_groups(n),
         np.empty((n, 3), np.float32),
         np.empty((4, 10), np.int64),
-        np.empty((5, 4)),
+        np.empty(20, np.float32),
         np.empty((view.height, view.width), np.int32),
-        np.empty((2, view.height, view.width), np.uint8),
+        np.zeros((view.height, view.width), np.uint8),
         room_for_groups(view.width * view.height),
         room_for_rays(n),
         np.empty((view.height, view.width, 3), np.float32),
@@ -127,47 +133,46 @@ def edge_samples(drawn: Drawn, buffers: Buffers, view: View, lens: Lens, out: Sa
     Rays of a pixel that meet one triangle are one sample, with the colour of a neighbour that sees that triangle in
     its middle; only the pictures of signs are looked at anew. What meets the pixel's own triangle has its colour.
     """
-    ray, edge, width, seen = lens.ray, out.edge, view.width, buffers.seen.reshape(-1)
+    ray, edge, width, seen = lens.ray.reshape(-1), out.edge.reshape(-1), view.width, buffers.seen.reshape(-1)
     near, where, found, place, four = out.scratch[0], out.scratch[1], out.scratch[2], out.scratch[3], out.four
     total = rays = 0
     out.signs.used[:] = 0
-    for y in range(1, view.height - 1):
-        for x in range(1, width - 1):
-            if not (edge[0, y, x - 1] | edge[0, y, x] | edge[1, y - 1, x] | edge[1, y, x]):
+    for n in range(len(edge)):
+        if edge[n] == 0:
+            continue
+        count = around(seen, n, width, near, where)
+        if count == 1:
+            continue
+        spread(ray, n, width, len(edge), four)
+        sky = 0
+        for s in range(12, 20):
+            four[s] = F(0.0)
+        for c in range(count):
+            if near[c] < 0:
+                sky = c
+            else:
+                probe(drawn.edge[near[c]], drawn.plane[near[c]], c, four)
+        kinds = 0
+        for s in range(4):
+            hit = sky if four[12 + s] == F(0.0) else int(four[16 + s])
+            if hit == 0:
                 continue
-            count = around(seen, y * width + x, width, near, where)
-            if count == 1:
+            again = -1
+            for c in range(kinds):
+                again = place[c] if found[c] == hit else again
+            if again >= 0:
+                out.share[again] += np.float32(0.25)
                 continue
-            spread(ray, y, x, four)
-            sky = 0
-            for s in range(4):
-                four[3, s], four[4, s] = 0.0, 0.0
-            for c in range(count):
-                if near[c] < 0:
-                    sky = c
-                else:
-                    probe(drawn.edge[near[c]], drawn.plane[near[c]], c, four)
-            kinds = 0
-            for s in range(4):
-                hit = sky if four[3, s] == 0.0 else int(four[4, s])
-                if hit == 0:
-                    continue
-                again = -1
-                for c in range(kinds):
-                    again = place[c] if found[c] == hit else again
-                if again >= 0:
-                    out.share[again] += np.float32(0.25)
-                    continue
-                found[kinds], place[kinds] = hit, total
-                kinds += 1
-                t = near[hit]
-                out.pixel[total], out.share[total], out.source[total] = y * width + x, 0.25, where[hit]
-                if t >= 0 and drawn.thing[t] & 63 == SIGN:
-                    out.ray[0, rays], out.ray[1, rays], out.ray[2, rays] = four[0, s], four[1, s], four[2, s]
-                    add_ray(out.signs, t, rays)
-                    out.source[total] = -1 - rays
-                    rays += 1
-                total += 1
+            found[kinds], place[kinds] = hit, total
+            kinds += 1
+            t = near[hit]
+            out.pixel[total], out.share[total], out.source[total] = n, 0.25, where[hit]
+            if t >= 0 and drawn.thing[t] & 63 == SIGN:
+                out.ray[0, rays], out.ray[1, rays], out.ray[2, rays] = four[s], four[4 + s], four[8 + s]
+                add_ray(out.signs, t, rays)
+                out.source[total] = -1 - rays
+                rays += 1
+            total += 1
     return total
 
 

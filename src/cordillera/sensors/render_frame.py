@@ -83,7 +83,9 @@ def develop(
     if light.wet > 0.0:
         flat.mirror[:] = np.float32(0.0)
     shade_rays(lib, drawn, view, tables, ray, groups, flat)
-    mark_edges(samples.thing, buffers.inverse, samples.edge)
+    mark_edges(
+        samples.thing.reshape(-1), buffers.inverse.reshape(-1), view.width, view.height, samples.edge.reshape(-1)
+    )  # fmt: skip
     count = edge_samples(drawn, buffers, view, lens, samples)
     mine = signs.group[THINGS, : signs.used[THINGS]]
     thing_rays(lib, drawn, view, tables, signs.order, mine, samples.ray, groups.chunk, samples.shaded)

@@ -28,6 +28,9 @@ from cordillera.sensors.render_chunk import (
     I6,
     I7,
     KIND,
+    LB,
+    LG,
+    LR,
     WX,
     WY,
     B,
@@ -36,6 +39,9 @@ from cordillera.sensors.render_chunk import (
     G,
     R,
     Single,
+    U,
+    V,
+    W,
     Whole,
     X,
     Y,
@@ -53,36 +59,20 @@ ROAD, LANE_MARK, BIKE_LANE, SIDEWALK, TERRAIN = 1, 2, 5, 6, 8  # Semantic
 
 
 @inlined
-def cell_of(surface: Surface, x: float, y: float) -> tuple[int, int, int, float, float]:
-    """A place -> its tile, -1 for none, the row and column of its cell there, and how far it is along the cell."""
-    u, v = (x - surface.x0) / STEP_M, (y - surface.y0) / STEP_M
-    j, i = math.floor(u), math.floor(v)
-    row, column = i >> TILE_BITS, j >> TILE_BITS
-    if not (0 <= row < surface.slot.shape[0] and 0 <= column < surface.slot.shape[1]):
-        return -1, 0, 0, 0.0, 0.0
-    return surface.slot[row, column], i & (NODES - 2), j & (NODES - 2), u - j, v - i
-
-
-@inlined
-def surface_at(surface: Surface, tile: int, r: int, c: int, fu: float, fv: float) -> tuple[float, float, float]:
-    """A place in its cell (see `cell_of`) -> how much road, pavement and bicycle lane is there, blurred."""
-    if tile < 0:
-        return 0.0, 0.0, 0.0
-    cover = surface.cover[tile]
-    p, q, s, t = (1.0 - fu) * (1.0 - fv), fu * (1.0 - fv), (1.0 - fu) * fv, fu * fv
-    w, e, n, m = cover[r, c], cover[r, c + 1], cover[r + 1, c], cover[r + 1, c + 1]
-    k = 1.0 / 255.0
-    return (
-        (p * w[0] + q * e[0] + s * n[0] + t * m[0]) * k,
-        (p * w[1] + q * e[1] + s * n[1] + t * m[1]) * k,
-        (p * w[2] + q * e[2] + s * n[2] + t * m[2]) * k,
-    )
+def blurred(surface: Surface, i: int, channel: int, tile: int, c: Single, k: Whole) -> float:
+    """Ray i's cell of the surface, and how far it is along it -> one class there, 0..1, bilinear."""
+    column, row = np.uint32(k[I4 + i] & (NODES - 2)), np.uint32(k[I5 + i] & (NODES - 2))
+    cover, right, below = surface.cover[tile], np.uint32(column + 1), np.uint32(row + 1)
+    u, v, one = c[LR + i], c[LG + i], F(1.0)
+    top = (one - u) * F(cover[row, column, channel]) + u * F(cover[row, right, channel])
+    bottom = (one - u) * F(cover[below, column, channel]) + u * F(cover[below, right, channel])
+    return F(1.0 / 255.0) * ((one - v) * top + v * bottom)
 
 
 @inlined
 def sharpened(value: float, slope: float) -> float:
     """A blurred class, and how steeply it changes a footprint -> the share that it covers, as if straight-edged."""
-    return min(1.0, max(0.0, 0.5 + (value - 0.5) * slope))
+    return min(F(1.0), max(F(0.0), F(0.5) + (value - F(0.5)) * slope))
 
 
 @inlined
@@ -110,6 +100,19 @@ def stroke_cell(strokes: Strokes, column: int, row: int) -> int:
         return -1
     cell = row * strokes.columns + column
     return cell if strokes.first[cell] < strokes.first[cell + 1] else -1
+
+
+@inlined
+def may_touch(strokes: Strokes, cell: int, x: float, y: float, z: float, reach: float) -> bool:
+    """A place from the strokes' corner, and half a footprint's extent -> whether paint of the cell may lie in it."""
+    for k in range(strokes.first[cell], strokes.first[cell + 1]):
+        line = strokes.slim[strokes.member[k]]
+        px, py = x - line[0], y - line[1]
+        across, along = abs(py * line[2] - px * line[3]), px * line[2] + py * line[3]
+        beside = (across > line[5] + reach) | (along < -reach) | (along > line[4] + reach)
+        if not (beside | (abs(z - line[6]) > F(1.51))):
+            return True
+    return False
 
 
 @inlined
@@ -146,76 +149,74 @@ def paint_at(
     return 1.0 - bare, color, kind
 
 
-@inlined
-def open_ground(tables: Tables, x: float, y: float, fine: float, broad: float) -> tuple[float, float, float]:
-    """A place off all roads, and its noise -> colour of grass and earth."""
-    tint = grain(tables.noise, 1, y, x, 0.23) - 0.5
-    r, g, b = 0.105 + 0.09 * tint + 0.05 * broad, 0.140 + 0.05 * tint + 0.05 * broad, 0.048 + 0.02 * tint
-    return r * fine, g * fine, b * fine
-
-
-@inlined
-def mixed_ground(
-    tables: Tables, x: float, y: float, fine: float, broad: float, narrow: float, wide: float,
-    covers: tuple[float, float, float],
-) -> tuple[float, float, float, int, float]:  # fmt: skip
-    """A place where classes may meet, their blurred shares -> colour, semantic class, and the share of road."""
-    road, paved, bike = covers
-    slope = 1.0 / wide
-    on_road, on_paved = sharpened(road, slope), sharpened(paved, slope)
-    r, g, b = open_ground(tables, x, y, fine, broad)
-    if on_paved > 0.0:
-        joint = 1.0
-        if narrow < 0.12:
-            fx, fy = abs(x * 1.6 - math.floor(x * 1.6) - 0.5), abs(y * 1.6 - math.floor(y * 1.6) - 0.5)
-            joint = 0.80 if max(fx, fy) > 0.475 else 1.0
-        stone = (0.30 + 0.10 * broad) * joint * (0.7 + 0.3 * fine)
-        r, g, b = r + on_paved * (stone - r), g + on_paved * (0.97 * stone - g), b + on_paved * (0.92 * stone - b)
-    if on_road > 0.0:
-        tar = (0.098 + 0.05 * broad) * fine
-        r, g, b = r + on_road * (tar - r), g + on_road * (tar - g), b + on_road * (1.03 * tar - b)
-        on_bike = sharpened(bike, slope)
-        if on_bike > 0.0:
-            r, g, b = r + on_bike * (0.16 * fine - r), g + on_bike * (0.060 * fine - g), b + on_bike * (0.05 * fine - b)
-    kind = TERRAIN
-    if on_road > 0.5:
-        kind = BIKE_LANE if bike > 0.5 else ROAD
-    elif on_paved > 0.5:
-        kind = SIDEWALK
-    return r, g, b, kind, on_road
-
-
 @inner
 def ground_chunk(tables: Tables, view: View, plane: Float, deck: bool, c: Single, k: Whole, n: int, m: int) -> None:
     """A triangle of the ground and what its rays meet -> colour, KIND, and, where wet, how much it mirrors in A3."""
     footprints(view, plane, c, m)
     look_ups(tables, view.origin, c, k, m)
-    noise, one = tables.noise, F(1.0)
+    noise = tables.noise
     for i in range(np.uint64(n)):
         c[A1 + i] = noise_byte(noise, 0, k[I0 + i])
         c[A2 + i] = noise_byte(noise, 1, k[I1 + i]) + noise_byte(noise, 1, k[I2 + i])
         c[A3 + i] = noise_byte(noise, 1, k[I3 + i])
-        plain = ROADWAY if deck else plain_at(tables.surface, k[I4 + i], k[I5 + i])
-        k[I0 + i] = MIXED if c[A9 + i] > one else plain  # a wide footprint reaches into the next cells
-    half, per = F(0.5), F(1.0 / 255.0)
-    for i in range(np.uint64(m)):
-        fine = one + c[A0 + i] * (c[A1 + i] * per - half) * F(0.7)
-        broad, tint = half * per * c[A2 + i] - half, c[A3 + i] * per - half
-        tar = F(0.098) + F(0.05) * broad
-        is_road = k[I0 + i] == ROADWAY
-        c[R + i] = fine * (tar if is_road else F(0.105) + F(0.09) * tint + F(0.05) * broad)
-        c[G + i] = fine * (tar if is_road else F(0.140) + F(0.05) * tint + F(0.05) * broad)
-        c[B + i] = fine * (F(1.03) * tar if is_road else F(0.048) + F(0.02) * tint)
-        c[A0 + i], c[A1 + i], c[A2 + i] = one if is_road else F(0.0), fine, broad
-        k[KIND + i] = np.int32(ROAD) if is_road else np.int32(TERRAIN)
-    mixed_and_painted(tables, view.origin, deck, c, k, n)
+        classes(tables.surface, deck, i, c, k)
+    mix_ground(view.origin, c, k, m)
+    painted(tables, view.origin, c, k, n)
     if tables.light.wet > 0.0:
         wet_chunk(tables, view.origin, plane, c, n)
 
 
+@inlined
+def classes(surface: Surface, deck: bool, i: int, c: Single, k: Whole) -> None:
+    """Ray i -> how much road, pavement and bicycle lane is where it meets the ground, blurred, in LB, V and W."""
+    one, zero = F(1.0), F(0.0)
+    if deck:
+        c[LB + i], c[V + i], c[W + i] = one, one, zero
+        return
+    row, column = k[I5 + i] >> TILE_BITS, k[I4 + i] >> TILE_BITS
+    tile = -1
+    if 0 <= row < surface.slot.shape[0] and 0 <= column < surface.slot.shape[1]:
+        tile = surface.slot[row, column]
+    plain = OPEN_GROUND if tile < 0 else surface.plain[tile, k[I5 + i] & (NODES - 2), k[I4 + i] & (NODES - 2)]
+    if plain == MIXED:
+        c[LB + i], c[V + i] = blurred(surface, i, 0, tile, c, k), blurred(surface, i, 1, tile, c, k)
+        c[W + i] = blurred(surface, i, 2, tile, c, k)
+    else:
+        all_road = one if plain == ROADWAY else zero
+        c[LB + i], c[V + i], c[W + i] = all_road, all_road, zero
+
+
+@inner
+def mix_ground(origin: Float, c: Single, k: Whole, m: int) -> None:
+    """Classes, footprints and noise -> colour and KIND; A0 the share of road, A1 grain and A2 clouds of noise."""
+    half, one, per, none = F(0.5), F(1.0), F(1.0 / 255.0), F(0.0)
+    slab, sx, sy = F(1.6), F(origin[0] * 1.6 % 1.0), F(origin[1] * 1.6 % 1.0)
+    for i in range(np.uint64(m)):
+        fine = one + c[A0 + i] * (c[A1 + i] * per - half) * F(0.7)
+        broad, tint = half * per * c[A2 + i] - half, c[A3 + i] * per - half
+        slope = one / c[A9 + i]
+        road, paved, bike = sharpened(c[LB + i], slope), sharpened(c[V + i], slope), sharpened(c[W + i], slope)
+        r = fine * (F(0.105) + F(0.09) * tint + F(0.05) * broad)
+        g = fine * (F(0.140) + F(0.05) * tint + F(0.05) * broad)
+        b = fine * (F(0.048) + F(0.02) * tint)
+        u, v = c[X + i] * slab + sx, c[Y + i] * slab + sy
+        gap = max(abs(u - np.floor(u) - half), abs(v - np.floor(v) - half))  # between the slabs of a pavement
+        joint = F(0.80) if (gap > F(0.475)) & (c[A8 + i] < F(0.12)) else one
+        stone = (F(0.30) + F(0.10) * broad) * joint * (F(0.7) + F(0.3) * fine)
+        r, g, b = r + paved * (stone - r), g + paved * (F(0.97) * stone - g), b + paved * (F(0.92) * stone - b)
+        tar = (F(0.098) + F(0.05) * broad) * fine
+        r, g, b = r + road * (tar - r), g + road * (tar - g), b + road * (F(1.03) * tar - b)
+        bike = bike if road > none else none
+        r, g, b = r + bike * (F(0.16) * fine - r), g + bike * (F(0.060) * fine - g), b + bike * (F(0.05) * fine - b)
+        c[R + i], c[G + i], c[B + i], c[A0 + i], c[A1 + i], c[A2 + i] = r, g, b, road, fine, broad
+        beside = np.int32(SIDEWALK) if paved > half else np.int32(TERRAIN)
+        drivable = np.int32(BIKE_LANE) if c[W + i] > half else np.int32(ROAD)
+        k[KIND + i] = drivable if road > half else beside
+
+
 @inner
 def footprints(view: View, plane: Float, c: Single, m: int) -> None:
-    """Distances and rays -> the footprint's sides (ux, uy, vx, vy) in A4 to A7, A8 narrow, A9 wide, A0 nearness.
+    """Distances and rays -> the footprint's sides (ux, uy, vx, vy) in A4 to A7, A8 narrow, A9 wide, A0 near, U reach.
 
     The sides are the image's axes, moved along the ray until they lie in the plane. The cosine between ray and normal
     is the inverse distance over the plane's length.
@@ -231,6 +232,7 @@ def footprints(view: View, plane: Float, c: Single, m: int) -> None:
         ku, kv = slope_u * per_cosine, slope_v * per_cosine
         ux, uy, vx, vy = step * (ax + ku * wx), step * (ay + ku * wy), step * (bx + kv * wx), step * (by + kv * wy)
         foot = half * (abs(ux) + abs(uy) + abs(vx) + abs(vy))
+        c[U + i] = foot + F(0.01)
         narrow = np.sqrt(min(ux * ux + uy * uy, vx * vx + vy * vy))
         c[A4 + i], c[A5 + i], c[A6 + i], c[A7 + i], c[A8 + i] = ux, uy, vx, vy, narrow
         c[A9 + i] = F(EDGE_PER_M) * max(half * (narrow + min(foot, one)), F(0.05))
@@ -247,16 +249,6 @@ def texel(u: float, v: float) -> np.int32:
 def noise_byte(noise: NDArray[np.uint8], layer: int, place: np.int32) -> float:
     """A place as `texel` gives it -> 0..255."""
     return F(noise[layer, np.uint32(place) >> np.uint32(8), np.uint32(place) & np.uint32(255)])
-
-
-@inlined
-def plain_at(surface: Surface, column: int, row: int) -> int:
-    """A cell of the surface -> what is alone there."""
-    i, j = row >> TILE_BITS, column >> TILE_BITS
-    if not (0 <= i < surface.slot.shape[0] and 0 <= j < surface.slot.shape[1]):
-        return OPEN_GROUND
-    tile = surface.slot[i, j]
-    return int(surface.plain[tile, row & (NODES - 2), column & (NODES - 2)]) if tile >= 0 else OPEN_GROUND
 
 
 @inner
@@ -277,35 +269,31 @@ def look_ups(tables: Tables, origin: Float, c: Single, k: Whole, m: int) -> None
         k[I1 + i] = texel(x * F(3.1) + bx, y * F(3.1) + by)
         k[I2 + i] = texel(y * F(0.9) + dy, -(x * F(0.9) + dx))
         k[I3 + i] = texel(y * F(0.23) + ey, x * F(0.23) + ex)
-        k[I4 + i], k[I5 + i] = iu + np.int32(np.floor(x * per_step + fu)), iv + np.int32(np.floor(y * per_step + fv))
+        p, q = x * per_step + fu, y * per_step + fv
+        left, low = np.floor(p), np.floor(q)
+        k[I4 + i], k[I5 + i], c[LR + i], c[LG + i] = iu + np.int32(left), iv + np.int32(low), p - left, q - low
         k[I6 + i], k[I7 + i] = si + np.int32(np.floor(x * per_cell + fs)), ti + np.int32(np.floor(y * per_cell + ft))
 
 
 @inner
-def mixed_and_painted(tables: Tables, origin: Float, deck: bool, c: Single, k: Whole, n: int) -> None:
-    """Where classes meet, or paint may lie -> colour, KIND, and the share of road in A0."""
+def painted(tables: Tables, origin: Float, c: Single, k: Whole, n: int) -> None:
+    """Where paint may lie -> colour and KIND."""
     strokes = tables.strokes
+    sx, sy, sz = F(origin[0] - strokes.x0), F(origin[1] - strokes.y0), F(origin[2])
     for i in range(np.uint64(n)):
         cell = stroke_cell(strokes, k[I6 + i], k[I7 + i])
-        if cell < 0 and k[I0 + i] != MIXED:
+        if cell < 0 or not may_touch(strokes, cell, sx + c[X + i], sy + c[Y + i], sz + c[Z + i], c[U + i]):
             continue
         x, y, z = origin[0] + c[X + i], origin[1] + c[Y + i], origin[2] + c[Z + i]
-        fine, broad = float(c[A1 + i]), float(c[A2 + i])
-        r, g, b, kind = float(c[R + i]), float(c[G + i]), float(c[B + i]), int(k[KIND + i])
-        if k[I0 + i] == MIXED:
-            tile, row, column, fu, fv = cell_of(tables.surface, x, y)
-            covers = (1.0, 1.0, 0.0) if deck else surface_at(tables.surface, tile, row, column, fu, fv)
-            narrow, wide = float(c[A8 + i]), float(c[A9 + i])
-            r, g, b, kind, on_road = mixed_ground(tables, x, y, fine, broad, narrow, wide, covers)
-            c[A0 + i] = F(on_road)
-        if cell >= 0:
-            ux, uy, vx, vy = float(c[A4 + i]), float(c[A5 + i]), float(c[A6 + i]), float(c[A7 + i])
-            cover, color, mark = paint_at(strokes, cell, x, y, z, ux, uy, vx, vy)
-            worn = cover * (0.93 + 0.25 * (fine - 1.0) + 0.4 * min(broad, 0.0))
-            rgb = tables.stroke_rgb[color]
-            r, g, b = r + worn * (rgb[0] - r), g + worn * (rgb[1] - g), b + worn * (rgb[2] - b)
-            kind = mark if cover > 0.5 else kind
-        c[R + i], c[G + i], c[B + i], k[KIND + i] = F(r), F(g), F(b), np.int32(kind)
+        ux, uy, vx, vy = float(c[A4 + i]), float(c[A5 + i]), float(c[A6 + i]), float(c[A7 + i])
+        cover, color, mark = paint_at(strokes, cell, x, y, z, ux, uy, vx, vy)
+        worn = F(cover) * (F(0.93) + F(0.25) * (c[A1 + i] - F(1.0)) + F(0.4) * min(c[A2 + i], F(0.0)))
+        rgb = tables.stroke_rgb[color]
+        c[R + i] += worn * (F(rgb[0]) - c[R + i])
+        c[G + i] += worn * (F(rgb[1]) - c[G + i])
+        c[B + i] += worn * (F(rgb[2]) - c[B + i])
+        if cover > 0.5:
+            k[KIND + i] = np.int32(mark)
 
 
 @inner

@@ -91,7 +91,7 @@ def sort_rays(
 ) -> None:  # fmt: skip
     """The triangles that pixels meet (N,) -> them in groups, what each sees (`both`, see Drawn), and its instance.
 
-    `rays` (T + 1,) is zero, and counts the rays of each triangle, and of none in the first place.
+    `rays` (T + 1,) is zero before and after, and counts the rays of each triangle, and of none in the first place.
     """
     run, here, runs, met, first = groups.run, groups.here, 0, 0, 0
     for n in range(1, len(seen) + 1):
@@ -125,6 +125,8 @@ def sort_rays(
         for n in range(a, b):
             groups.order[to + n - a] = n
         rays[t + 1] = to + b - a
+    for i in range(met):
+        rays[here[i] + 1] = 0
 
 
 @inner
@@ -166,13 +168,13 @@ def sky_rays(view: View, tables: Tables, order: Whole, group: Whole, ray: Single
 
 @inner
 def lit(
-    tables: Tables, view: View, chunk: Chunk, order: Whole, first: int, n: int, m: int, bias_m: float, clear_coat: bool,
+    tables: Tables, view: View, chunk: Chunk, order: Whole, first: int, n: int, m: int, bias_m: float, shine: float,
     out: Shaded,
 ) -> None:  # fmt: skip
     """A chunk of colours -> under their light, with what they mirror, through the air, at the places of their rays."""
     c, k = chunk.f, chunk.k
     light_chunk(tables, view.origin, c, n, m, bias_m)
-    if clear_coat:
+    if shine > 0.0:
         mirror_chunk(tables.light, c, k, n, m)
     air_chunk(tables.light, c, m)
     put(c, k, order, first, n, out)
@@ -201,7 +203,7 @@ def ground_rays(
             if wet:
                 for i in range(n):
                     out.mirror[order[first + i]] = c[int(A3) + i]
-            lit(tables, view, chunk, order, first, n, m, 0.02, False, out)
+            lit(tables, view, chunk, order, first, n, m, 0.02, 0.0, out)
 
 
 @inner
@@ -223,7 +225,7 @@ def wall_rays(
             m = (n + LANES - 1) & -LANES
             fetch(ray, view.axes, drawn.plane[t], order, first, n, m, c)
             wall_chunk(tables, view, wall, drawn.items.tint[wall.k], drawn.items.seed[wall.k], c, k, n, m)
-            lit(tables, view, chunk, order, first, n, m, 0.25, True, out)
+            lit(tables, view, chunk, order, first, n, m, 0.25, 1.0, out)
 
 
 @inner
@@ -252,4 +254,4 @@ def thing_rays(
                 put(c, k, order, first, n, out)
                 continue
             thing_chunk(lib, drawn.items, tables, view, thing, drawn.edge[t], c, k, n, m)
-            lit(tables, view, chunk, order, first, n, m, 0.25, thing.shine > 0.0, out)
+            lit(tables, view, chunk, order, first, n, m, 0.25, thing.shine, out)

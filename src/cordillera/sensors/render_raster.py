@@ -20,16 +20,17 @@ from cordillera.sensors.rig import ray_table, theta_limit, unproject
 from cordillera.sensors.scene_arrays import Library
 from cordillera.types import Camera, Float
 
-TILE_W, TILE_H = 16, 8
-LARGE_PX = 48.0  # triangles whose edges are longer go by tiles
+TILE_W, TILE_H = 32, 16
+PART_W, PART_H = 8, 4  # tiles on an edge of a triangle go by parts of this size
+LARGE_PX = 48.0  # triangles whose boxes are larger go by tiles
 
 
 class Lens(NamedTuple):
-    """Tables of a lens: rays of the pixels, and the cones that hold the rays of a tile of 16 x 8 pixels."""
+    """Tables of a lens: the pixels' rays, and the cones that hold those of tiles: axis, and sine of the half angle."""
 
     ray: Single  # (3, H, W)
-    cone_axis: Float  # (R, C, 3)
-    cone_sin: Float  # (R, C) sine of the half angle
+    tile: Float  # (R, C, 4)
+    part: Float  # (4 R, 4 C, 4)
     theta_edge: float  # the image's largest angle from the axis
     theta_limit: float  # to where the lens maps one to one
 
@@ -46,20 +47,23 @@ class Buffers(NamedTuple):
 def lens_of(camera: Camera) -> Lens:
     """A camera -> its tables."""
     rays = ray_table(camera)
-    rows, columns = -(-camera.height // TILE_H), -(-camera.width // TILE_W)
-    axis, sine = np.zeros((rows, columns, 3)), np.zeros((rows, columns))
-    for i in range(rows):
-        for j in range(columns):
-            part = rays[i * TILE_H : (i + 1) * TILE_H, j * TILE_W : (j + 1) * TILE_W].reshape(-1, 3)
-            mean = part.mean(axis=0)
-            axis[i, j] = mean / np.linalg.norm(mean)
-            cosine = float((part @ axis[i, j]).min())
-            sine[i, j] = math.sqrt(max(0.0, 1.0 - cosine * cosine)) + 1e-6
     w, h = camera.width, camera.height
     corners = unproject(camera, [[-0.5, -0.5], [w - 0.5, -0.5], [-0.5, h - 0.5], [w - 0.5, h - 0.5]])
     edge = float(np.arccos(np.clip(corners[:, 2], -1.0, 1.0)).max()) + 1e-6
     table = np.ascontiguousarray(np.moveaxis(rays, -1, 0), dtype=np.float32)
-    return Lens(table, axis, sine, edge, theta_limit(camera))
+    tile, part = cones_of(rays, TILE_H, TILE_W), cones_of(rays, PART_H, PART_W)
+    return Lens(table, tile, part, edge, theta_limit(camera))
+
+
+def cones_of(rays: Float, high: int, wide: int) -> Float:
+    """Unit rays (H, W, 3) -> for each tile the cone that holds its rays (rows, columns, 4)."""
+    rows, columns = -(-rays.shape[0] // high), -(-rays.shape[1] // wide)
+    short = ((0, rows * high - rays.shape[0]), (0, columns * wide - rays.shape[1]), (0, 0))
+    tiles = np.pad(rays, short, mode="edge").reshape(rows, high, columns, wide, 3).swapaxes(1, 2)
+    axis = tiles.mean(axis=(2, 3))
+    axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
+    cosine = np.einsum("rchwk,rck->rchw", tiles, axis).min(axis=(2, 3))
+    return np.concatenate([axis, np.sqrt(np.maximum(0.0, 1.0 - cosine**2))[..., None] + 1e-6], axis=-1)
 
 
 def room_for_buffers(view: View, triangles: int) -> Buffers:
@@ -67,7 +71,7 @@ def room_for_buffers(view: View, triangles: int) -> Buffers:
     shape = (view.height, view.width)
     return Buffers(
         np.empty(shape, np.float32), np.empty(shape, np.int32), np.empty(triangles, np.uint8),
-        np.empty(triangles + 1, np.int32),
+        np.zeros(triangles + 1, np.int32),
     )  # fmt: skip
 
 
@@ -99,8 +103,9 @@ def fill(
             depth = px * u + py * v + pz * w
             depth = depth if inside else zero
             old, who = inverse[n], seen[n]
-            inverse[n] = max(old, depth)  # a plain store: one under a mask is slow
-            seen[n] = k if depth > old else who
+            nearer = -np.int32(depth > old)  # no branch, so that both are plain stores: those under a mask are slow
+            inverse[n] = max(old, depth)
+            seen[n] = who ^ ((who ^ k) & nearer)
 
 
 @inlined
@@ -125,18 +130,20 @@ def length_of(edge: Float, k: int) -> float:
 
 
 @inlined
-def beyond(edge: Float, k: int, axis: Float, reach: float) -> bool:
-    """Whether a cone of rays lies wholly on the outer side of an edge; `reach`: sine of the cone times the length."""
-    return edge[k, 0] * axis[0] + edge[k, 1] * axis[1] + edge[k, 2] * axis[2] < -reach
+def beyond(edge: Single, k: int, cone: Float, length: float) -> int:
+    """An edge function, its length, a cone of rays -> 1 if all lie on the outer side, -1 if on the inner one, or 0."""
+    to_side = edge[k, 0] * cone[0] + edge[k, 1] * cone[1] + edge[k, 2] * cone[2]
+    reach = cone[3] * length
+    return 1 if to_side < -reach else -1 if to_side > reach else 0
 
 
 @inlined
-def outside(edge: Float, axis: Float, sine: float) -> bool:
+def outside(edge: Single, cone: Float) -> bool:
     """Whether a cone of rays lies wholly on the outer side of one of a triangle's edges."""
     return (
-        beyond(edge, 0, axis, sine * length_of(edge, 0))
-        or beyond(edge, 1, axis, sine * length_of(edge, 1))
-        or beyond(edge, 2, axis, sine * length_of(edge, 2))
+        beyond(edge, 0, cone, length_of(edge, 0)) > 0
+        or beyond(edge, 1, cone, length_of(edge, 1)) > 0
+        or beyond(edge, 2, cone, length_of(edge, 2)) > 0
     )
 
 
@@ -155,7 +162,6 @@ def rasterise(drawn: Drawn, view: View, lens: Lens, out: Buffers) -> None:
     ray, inverse, seen = lens.ray.reshape(-1), out.inverse.reshape(-1), out.seen.reshape(-1)
     inverse[:] = F(0.0)
     seen[:] = -1
-    out.rays[: count + 1] = 0
     for t in range(count):
         x0, x1, y0, y1 = drawn.box[t, 0], drawn.box[t, 1], drawn.box[t, 2], drawn.box[t, 3]
         edge, plane = drawn.edge[t], drawn.plane[t]
@@ -167,21 +173,48 @@ def rasterise(drawn: Drawn, view: View, lens: Lens, out: Buffers) -> None:
                 fill_box(ray, edge, plane, t, ix0, ix1, iy0, iy1, width, inverse, seen)
             continue
         out.drawn[t] = 1
-        e0, e1, e2 = length_of(edge, 0), length_of(edge, 1), length_of(edge, 2)
-        i0, i1 = tiles(y0, y1, TILE_H, lens.cone_sin.shape[0])
-        j0, j1 = tiles(x0, x1, TILE_W, lens.cone_sin.shape[1])
-        for i in range(i0, i1):
-            for j in range(j0, j1):
-                axis, sine = lens.cone_axis[i, j], lens.cone_sin[i, j]
-                if (
-                    beyond(edge, 0, axis, sine * e0)
-                    or beyond(edge, 1, axis, sine * e1)
-                    or beyond(edge, 2, axis, sine * e2)
-                ):
-                    continue
-                fx, fy = j * TILE_W, i * TILE_H
-                lx, ly = min(width, fx + TILE_W), min(height, fy + TILE_H)
-                fill_box(ray, edge, plane, t, fx, lx, fy, ly, width, inverse, seen)
+        by_tiles(lens, drawn, t, ray, width, height, inverse, seen)
+
+
+@inner
+def by_tiles(
+    lens: Lens, drawn: Drawn, t: int, ray: Single, width: int, height: int, inverse: Single, seen: NDArray[np.int32]
+) -> None:  # fmt: skip
+    """A large triangle -> the buffers: tiles that lie inside are filled, those on its edges by parts."""
+    box, edge, plane = drawn.box[t], drawn.edge[t], drawn.plane[t]
+    e0, e1, e2 = length_of(edge, 0), length_of(edge, 1), length_of(edge, 2)
+    i0, i1 = tiles(box[2], box[3], TILE_H, lens.tile.shape[0])
+    j0, j1 = tiles(box[0], box[1], TILE_W, lens.tile.shape[1])
+    p0, p1 = tiles(box[2], box[3], PART_H, lens.part.shape[0])
+    q0, q1 = tiles(box[0], box[1], PART_W, lens.part.shape[1])
+    down, along = TILE_H // PART_H, TILE_W // PART_W
+    for i in range(i0, i1):
+        for j in range(j0, j1):
+            cone = lens.tile[i, j]
+            a, b, c = beyond(edge, 0, cone, e0), beyond(edge, 1, cone, e1), beyond(edge, 2, cone, e2)
+            if max(a, b, c) > 0:
+                continue
+            x, y = j * TILE_W, i * TILE_H
+            if a + b + c == -3:
+                x1, y1 = min(width, x + TILE_W), min(height, y + TILE_H)
+                fill_box(ray, edge, plane, t, x, x1, y, y1, width, inverse, seen)
+                continue
+            for p in range(max(p0, down * i), min(p1, down * (i + 1))):
+                y = p * PART_H
+                first, last = max(q0, along * j), min(q1, along * (j + 1))
+                while first < last and outside_parts(edge, lens.part[p, first], e0, e1, e2):
+                    first += 1
+                while first < last and outside_parts(edge, lens.part[p, last - 1], e0, e1, e2):
+                    last -= 1
+                if first < last:
+                    x0, x1, y1 = first * PART_W, min(width, last * PART_W), min(height, y + PART_H)
+                    fill_box(ray, edge, plane, t, x0, x1, y, y1, width, inverse, seen)
+
+
+@inlined
+def outside_parts(edge: Single, cone: Float, e0: float, e1: float, e2: float) -> bool:
+    """`outside` where the lengths of the edges are known."""
+    return beyond(edge, 0, cone, e0) > 0 or beyond(edge, 1, cone, e1) > 0 or beyond(edge, 2, cone, e2) > 0
 
 
 @kernel

@@ -38,7 +38,7 @@ from cordillera.sensors.classes import (
     TAILLAMP,
     Semantic,
 )
-from cordillera.sensors.kernels import inlined, inner
+from cordillera.sensors.kernels import fixed, inlined, inner
 from cordillera.sensors.render_chunk import (
     A0,
     A1,
@@ -130,7 +130,7 @@ def sign_color(tables: Tables, tile: int, y: float, z: float, px: float) -> tupl
     )
 
 
-@inlined
+@fixed("float64(int64, int64, int64)")
 def hash01(a: int, b: int, c: int) -> float:
     """Three whole numbers -> a number in 0..1 that looks random."""
     h = (a * 374761393 + b * 668265263 + c * 2147483647) & 0xFFFFFFFF

@@ -34,6 +34,7 @@ class Strokes(NamedTuple):
     """N straight strokes, and for each 2 m cell those that may touch it."""
 
     line: Float  # (N, 10) ax, ay, direction, length, z, s at a, half width, painted and period of dashes (0: solid)
+    slim: NDArray[np.float32]  # (N, 7) for a quick look: ax and ay from the corner, direction, length, half width, z
     color: Int  # (N,)
     semantic: Int  # (N,)
     first: NDArray[np.int32]  # (R * C + 1,)
@@ -100,8 +101,11 @@ def _in_grid(table: Float, corner: tuple[float, float]) -> Strokes:
     length = np.linalg.norm(step, axis=1)
     blocks = np.zeros((-(-rows // 4), -(-columns // 4)), np.uint8)
     blocks[cell // columns // 4, cell % columns // 4] = 1
+    line = np.column_stack([table[:, :2], step / np.maximum(length, 1e-9)[:, None], length, table[:, 4:9]])
+    slim = np.column_stack([line[:, :2] - corner, line[:, 2:5], line[:, 7], line[:, 5]]).astype(np.float32)
     return Strokes(
-        np.column_stack([table[:, :2], step / np.maximum(length, 1e-9)[:, None], length, table[:, 4:9]]),
+        line,
+        slim,
         table[:, 9].astype(np.int64),
         table[:, 10].astype(np.int64),
         np.cumsum(first).astype(np.int32),

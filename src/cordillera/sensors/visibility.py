@@ -160,9 +160,9 @@ def count_alone(drawn: Drawn, view: View, lens: Lens, buffers: Buffers, runs: In
                 iy0, iy1 = max(0, math.ceil(y0)), min(height, math.floor(y1) + 1)
                 alone[n] += cover(lens.ray, edge, plane, ix0, ix1, iy0, iy1, n, mark)
                 continue
-            for i in range(lens.cone_sin.shape[0]):
-                for j in range(lens.cone_sin.shape[1]):
-                    if not outside(edge, lens.cone_axis[i, j], lens.cone_sin[i, j]):
+            for i in range(lens.tile.shape[0]):
+                for j in range(lens.tile.shape[1]):
+                    if not outside(edge, lens.tile[i, j]):
                         fx, fy = j * TILE_W, i * TILE_H
                         lx, ly = min(width, fx + TILE_W), min(height, fy + TILE_H)
                         alone[n] += cover(lens.ray, edge, plane, fx, lx, fy, ly, n, mark)
@@ -179,8 +179,8 @@ def _fine(lens: Lens, drawn: Drawn, run: Int, low: Float, high: Float) -> tuple[
     mean = rays.mean(axis=(0, 1))
     axis = mean / np.linalg.norm(mean)
     cosine = float((rays @ axis).min())  # the rays are of length 1, or a little less, which widens the cone
-    sine = math.sqrt(max(0.0, 1.0 - cosine * cosine)) + 1e-6
-    meet_rays(rays, axis, sine, drawn, run, low, step, nearest)
+    cone = np.append(axis, math.sqrt(max(0.0, 1.0 - cosine * cosine)) + 1e-6)
+    meet_rays(rays, cone, drawn, run, low, step, nearest)
     own = nearest[0] > 0.0
     pixel = float(step[0] * step[1])
     return pixel * int(own.sum()), pixel * int((own & (nearest[0] >= nearest[1])).sum())
@@ -204,7 +204,7 @@ def rays_between(ray: Single, low: Float, step: Float, out: Float) -> None:
 
 @kernel
 def meet_rays(
-    rays: Float, axis: Float, sine: float, drawn: Drawn, run: Int, low: Float, step: Float,
+    rays: Float, cone: Float, drawn: Drawn, run: Int, low: Float, step: Float,
     nearest: Float,
 ) -> None:  # fmt: skip
     """A grid of rays, and their cone -> inverse distances (2, rows, columns): of the run's nearest, and of the rest's.
@@ -217,7 +217,7 @@ def meet_rays(
         x0, x1, y0, y1 = drawn.box[t, 0], drawn.box[t, 1], drawn.box[t, 2], drawn.box[t, 3]
         if max(x1 - x0, y1 - y0) >= LARGE_PX:
             x0, x1, y0, y1 = -F(math.inf), F(math.inf), -F(math.inf), F(math.inf)
-        if x1 < low[0] or x0 > right or y1 < low[1] or y0 > bottom or outside(drawn.edge[t], axis, sine):
+        if x1 < low[0] or x0 > right or y1 < low[1] or y0 > bottom or outside(drawn.edge[t], cone):
             continue
         c0, c1 = int((max(x0, low[0]) - low[0]) / step[0]), int((min(x1, right) - low[0]) / step[0]) + 1
         r0, r1 = int((max(y0, low[1]) - low[1]) / step[1]), int((min(y1, bottom) - low[1]) / step[1]) + 1
