@@ -30,6 +30,7 @@ from cordillera.reasoning.schema import parse, same_words
 from cordillera.reasoning.verify import CHECKS, NECESSARY, Failed, verify
 from cordillera.sensors.observe import Observer
 from cordillera.types import ReasoningTrace, Rollout, Trajectory, WorldState
+from cordillera.world.maps import load_map
 from cordillera.world.world import World
 
 SENTENCE = "sentence tells the trace"
@@ -113,7 +114,8 @@ def crew_of(held: ClipSet, clip: str, rollout: Rollout) -> Crew | None:
     """A clip and its rollout -> what sees its scene again; None for a clip without cameras."""
     if not held.has(clip, layout.INTRINSICS.name):
         return None
-    return Crew(renderer_of(rollout.scenario), held.rig(clip), [], defaultdict(float))
+    scenario = rollout.scenario
+    return Crew(renderer_of(scenario), held.rig(clip), [], load_map(scenario.map), defaultdict(float))
 
 
 def _dated(said: Said, rollout: Rollout) -> ReasoningTrace:
