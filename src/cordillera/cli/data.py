@@ -43,6 +43,7 @@ def add_data(verbs: argparse._SubParsersAction[argparse.ArgumentParser], cameras
         job.add_argument("folder", type=Path, help="folder of the set")
         job.set_defaults(run=run_look)
 
+    add_score(jobs)
     verify = jobs.add_parser(
         "verify",
         help="whether all files of a set are as they were written, and all its reasons true",
@@ -70,11 +71,40 @@ def add_data(verbs: argparse._SubParsersAction[argparse.ArgumentParser], cameras
     view.set_defaults(run=run_hub_view)
 
 
+def add_score(jobs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `data score`."""
+    score = jobs.add_parser(
+        "score",
+        help="what a policy would have planned and said in the windows of sets: errors in m, F1, agreement",
+        epilog="example: cordillera data score runs/data --policy nano --every 1",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    score.add_argument("folder", type=Path, nargs="+", help="folders of sets")
+    score.add_argument("--policy", default="nano", help="a policy by name, or the folder of a trained model")
+    score.add_argument(
+        "--reasoning", choices=("always", "adaptive", "off"), default="always", help="of a trained model"
+    )
+    score.add_argument("--every", type=seconds, default=1.0, help="seconds between windows of a clip")
+    score.add_argument("--output", type=Path, default=argparse.SUPPRESS, help="JSON file for the figures")
+    score.set_defaults(run=run_score)
+
+
 def positive(word: str) -> int:
     """An argument type for whole numbers from 1 up."""
     if not word.isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"{word!r} is not a whole number from 1 up")
     return int(word)
+
+
+def seconds(word: str) -> float:
+    """An argument type for seconds from 0.1 to 12."""
+    try:
+        value = float(word)
+    except ValueError:
+        value = 0.0
+    if not 0.1 <= value <= 12.0:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds from 0.1 to 12")
+    return value
 
 
 def words(word: str) -> tuple[str, ...]:
@@ -115,6 +145,14 @@ def run_look(arguments: argparse.Namespace) -> int:
     from cordillera.presets import data as data_jobs
 
     {"inspect": data_jobs.inspect, "stats": data_jobs.stats}[arguments.job](arguments.folder)
+    return 0
+
+
+def run_score(arguments: argparse.Namespace) -> int:
+    from cordillera.presets.data_score import ScoreJob, score
+
+    output = getattr(arguments, "output", None)
+    score(ScoreJob(tuple(arguments.folder), arguments.policy, arguments.reasoning, arguments.every, output))
     return 0
 
 
