@@ -20,7 +20,7 @@ from cordillera.world.roads import Roads
 from cordillera.world.roads_net import Table
 from cordillera.world.traffic_net import TrafficNet, compile_traffic
 from cordillera.world.traffic_state import VEHICLE, agents_of, movers_of, scratch_for
-from cordillera.world.traffic_step import enter_all, look_around, tick_world
+from cordillera.world.traffic_step import enter_all, face_all, look_around, tick_world
 from cordillera.world.traffic_style import EGO_STYLE, Manners, set_styles
 
 TICK_US = 100_000
@@ -74,6 +74,7 @@ class Traffic:
             self.roads.net, self.rules, movers, signals, self.on_route, self.ego_next, self.knobs, memory, self.seed,
             t_us // TICK_US, dt_s,
         )  # fmt: skip
+        face_all(movers)
         return agents_of(agents, movers)
 
     def populate(self, ego: EgoState, t_us: int) -> Agents:

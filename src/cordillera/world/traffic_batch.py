@@ -25,7 +25,7 @@ from cordillera.world.traffic import TICK_US, Traffic, TrafficConfig
 from cordillera.world.traffic_bodies import hits
 from cordillera.world.traffic_net import TrafficNet
 from cordillera.world.traffic_state import VEHICLE, Scratch, agents_of, scratch_for
-from cordillera.world.traffic_step import tick_world
+from cordillera.world.traffic_step import face_all, tick_world
 from cordillera.world.vehicle import VehicleConfig, _parameters, _substeps
 
 DT_S = 0.1
@@ -165,6 +165,7 @@ def step_worlds(
             drive_ego(net, movers, batch.egos[w], fixed.vehicle, controls[w, k, 0], controls[w, k, 1])
             batch.tick[w] += 1
             judge(net, movers, batch.counts[w], boxes)
+        face_all(movers)
 
 
 @inner
@@ -220,7 +221,8 @@ def _is_off(net: Net, me: Table, ego: bool) -> int:
     length, width = 2.0 * (me.half - SLACK_M), 2.0 * (me.half_w - SLACK_M)
     if not ego:
         side = 1.0 if me.lateral > 0.0 else -1.0
-        return int(not is_side_drivable(net, me.x, me.y, me.yaw, length, width, side))
+        yaw = math.atan2(me.head_y, me.head_x) if me.turned else me.yaw
+        return int(not is_side_drivable(net, me.x, me.y, yaw, length, width, side))
     if me.lane < 0:
         return int(not is_box_drivable(net, me.x, me.y, me.yaw, length, width))
     segment, _ = segment_at(net, me.lane, me.s)

@@ -204,15 +204,24 @@ def hits(movers: Table, boxes: Float) -> int:
 
 
 @inner
+def _direction(me: Table) -> tuple[float, float]:
+    """A mover -> cosine and sine of its yaw."""
+    if me.lane < 0 or (me.head_x == 0.0 and me.head_y == 0.0):
+        return math.cos(me.yaw), math.sin(me.yaw)
+    size = math.sqrt(me.head_x * me.head_x + me.head_y * me.head_y)
+    return me.head_x / size, me.head_y / size
+
+
+@inner
 def _boxes_meet(movers: Table, boxes: Float, i: int, j: int, dx: float, dy: float) -> bool:
     """Two movers, `d` from i to j -> whether their boxes share a point, by the separating axis theorem."""
     a, b = movers[i], movers[j]
     if abs(a.z - b.z) > LEVEL_M:
         return False
     if boxes[4, i] == UNKNOWN:
-        boxes[4, i], boxes[5, i] = math.cos(a.yaw), math.sin(a.yaw)
+        boxes[4, i], boxes[5, i] = _direction(a)
     if boxes[4, j] == UNKNOWN:
-        boxes[4, j], boxes[5, j] = math.cos(b.yaw), math.sin(b.yaw)
+        boxes[4, j], boxes[5, j] = _direction(b)
     ca, na, cb, nb = boxes[4, i], boxes[5, i], boxes[4, j], boxes[5, j]
     c, s = abs(ca * cb + na * nb), abs(ca * nb - na * cb)
     return (

@@ -159,17 +159,19 @@ def aim_across(
         if other.siren and not me.siren and other.role == VEHICLE and -SIREN_BEHIND_M < apart < 0.0:
             me.aside = 1
         gap = apart - me.half - row.half
-        if row.what != AHEAD and gap < 1.0 and apart > -me.half - row.half - 1.0:  # beside: keep off
+        if (gap < 1.0) & (apart > -me.half - row.half - 1.0) & (row.what != AHEAD):  # beside: keep off
             at = other.lateral if row.what == PRESENT else row.lateral
             widths = me.half_w + row.half_w
             if me.lateral - at > widths - 0.1:
                 left_of = max(left_of, at + widths + KEEP_OFF_M)
             elif at - me.lateral > widths - 0.1:
                 right_of = min(right_of, at - widths - KEEP_OFF_M)
+        if not _may_be_passed(movers, row.who, me.siren):
+            continue
         passed = gap < -2.0 * (me.half + row.half) - 2.0
         if row.what == AHEAD or passed or gap > max(30.0, 4.0 * me.speed) or gap >= nearest:
             continue
-        if _may_be_passed(movers, row.who, me.siren) and row.speed < 0.6 * desired:
+        if row.speed < 0.6 * desired:
             nearest = gap
             slow, whom, more = _pass(
                 rules, movers, memory, i, row.who, row.at, row.lateral, row.speed, edge, desired

@@ -95,14 +95,7 @@ def acceleration(
     tracks, zones, covers = rules.tracks, rules.zones, rules.covers
     me = movers[i]
     speed, half, way = me.speed, me.half, memory.way[i]
-    brake = 0.5 * me.brake
-    start = -me.s
-    for k in range(me.way_n):
-        if start > 0.0:
-            cap = me.factor * tracks[way[k]].cap
-            if cap < desired:
-                desired = min(desired, math.sqrt(cap * cap + 2.0 * brake * start))
-        start += tracks[way[k]].length
+    desired = min(desired, math.sqrt(me.slow2))
     if me.siren and me.hold < FAR:
         desired = min(desired, max(SIREN_MPS, math.sqrt(2.0 * me.brake * max(me.hold - half, 0.0))))
     gap, lead, who = leader(tracks, rules.parts, movers, memory.head, memory.rows, way, i, passed)
@@ -119,17 +112,22 @@ def acceleration(
         accel = min(accel, halt(speed, me.hold - half, me))  # the exit is blocked
     if speed == 0.0 and accel <= 0.0:
         return accel  # stands and stays, whatever else there is
+    people = memory.people[0] > 0
+    reach = min(me.stop, 30.0 + 5.0 * speed)
+    if not people:
+        reach = min(reach, me.hold_end)
     for k in range(me.way_n):
         track = tracks[way[k]]
-        if start > min(me.stop, 30.0 + 5.0 * speed):
+        if start > reach:
             break
         for c in range(track.cover, track.cover_end):
             ahead = start + covers[c].s0 - half
-            if ahead > -0.5 and memory.people[0] and _people_there(covers[c], movers, memory.people, me, ahead):
+            if people and ahead > -0.5 and _people_there(covers[c], movers, memory.people, me, ahead):
                 accel = min(accel, halt(speed, ahead, me))
         for c in range(track.zone, track.zone_end):
-            other = zones[c].other
-            if memory.head[other] >= 0 and start + zones[c].s1 + half > 0.0:
+            if start + zones[c].s0 > min(me.hold_end, me.stop):
+                break
+            if memory.head[zones[c].other] >= 0 and start + zones[c].s1 + half > 0.0:
                 accel = min(accel, _zone(zones[c], movers, memory.head, memory.rows, i, track.length, start, desired))
         start += track.length
     return accel
@@ -150,11 +148,13 @@ def leader(
         while r >= 0:
             row = rows[r]
             r = row.next
-            if row.who == i or row.what == AHEAD:
-                continue
             apart = start + row.at
             gap = apart - half - row.half
-            if gap >= best or apart < 0.0 or (apart == 0.0 and row.who > i):
+            # one branch instead of five that nobody could foretell
+            if (
+                (row.who == i) | (row.what == AHEAD) | (gap >= best) | (apart < 0.0)
+                | ((apart == 0.0) & (row.who > i))
+            ):  # fmt: skip
                 continue
             aside = max(row.lateral - high, low - row.lateral)
             if row.what != TAIL and (aside > half_w + row.half_w + PASS_BY_M or row.who == passed):
@@ -208,8 +208,6 @@ def _zone(
     me = movers[i]
     speed, half = me.speed, me.half
     low, high = start + zone.s0, start + zone.s1
-    if low > me.hold_end or low > me.stop:
-        return FAR
     merge = zone.merge == 1
     mine = low <= me.committed
     # where to wait: at the hold point, or, once past it, right before the zone

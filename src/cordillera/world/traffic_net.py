@@ -44,7 +44,7 @@ TRACK = np.dtype(
         (name, np.float64) for name in ("length", "cap", "stop", "density")
     ]  # cap: at its start; stop: of buses, -1: none; points a metre
     + [
-        (name, np.int64)
+        (name, np.int32)
         for name in (
             *("pt", "pt_end", "next", "next_end", "pred", "pred_end", "rule", "rule_end"),
             *("zone", "zone_end", "part", "part_end", "cover", "cover_end", "bay", "bay_end"),
@@ -56,7 +56,8 @@ TRACK = np.dtype(
                 "change_right",
                 "edge",
             ),  # edge: nothing to drive on beside it
-            *("turn", "kind", "routable", "junction", "lit", "leave"),  # leave: ends, change to 1 left, -1 right
+            *("turn", "kind", "routable", "junction", "lit", "onward", "leave"),
+            # onward: the only lane after it, -1: none, -2: several; leave: ends, change to 1 left, -1 right
         )
     ]
 )
@@ -65,12 +66,12 @@ PLACE = np.dtype(
 )
 ZONE = np.dtype(  # a stretch shared with another lane; `allowed`: speed on that lane there
     [(n, np.float64) for n in ("s0", "s1", "other_s0", "other_s1", "other_length", "allowed")]
-    + [(n, np.int64) for n in ("other", "merge", "yields", "back_yields")]
+    + [(n, np.int32) for n in ("other", "merge", "yields", "back_yields")]
 )
 PART = np.dtype([("other_s1", np.float64), ("other", np.int64)])  # another lane from the same start, not clear before
 RULE = np.dtype([("s", np.float64), ("kind", np.int64), ("signal", np.int64), ("for_lane", np.int64)])
 COVER = np.dtype(  # a crossing on a lane, and the lane's pose there
-    [(n, np.float64) for n in ("s0", "s1", "x", "y", "cos", "sin")] + [("crossing", np.int64), ("lit", np.int64)]
+    [(n, np.float64) for n in ("s0", "s1", "x", "y", "cos", "sin")] + [("crossing", np.int32), ("lit", np.int32)]
 )
 
 
@@ -117,6 +118,9 @@ def _compile(road_map: RoadMap, net: Net) -> TrafficNet:
     pointers = (("zone", zone_ptr), ("part", part_ptr), ("cover", net.cross_ptr), ("rule", net.reg_ptr))
     for name, pointer in (*pointers, ("pt", net.pt_ptr), ("next", next_ptr), ("pred", net.pred_ptr)):
         tracks[name], tracks[name + "_end"] = pointer[:-1], pointer[1:]
+    ways = tracks["next_end"] - tracks["next"]
+    tracks["onward"] = np.where(ways == 0, -1, -2)
+    tracks["onward"][ways == 1] = next_idx[tracks["next"][ways == 1]]
     bays = _bays(road_map, net, places)
     tracks["bay"] = np.searchsorted(bays["lane"], np.arange(len(tracks)), side="left")
     tracks["bay_end"] = np.searchsorted(bays["lane"], np.arange(len(tracks)), side="right")

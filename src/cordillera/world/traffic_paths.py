@@ -41,6 +41,7 @@ STOP_SIGN_S = 0.8  # how long one stands at a stop sign
 ROLL_MPS = 1.8  # as slow as this, some take a stop sign for obeyed
 DWELL_S, DWELL_SPREAD_S = 10.0, 10.0  # of buses at stops
 IN_LANE_M = 1.0
+BLINK_M = 35.0  # before a turn
 
 
 @inlined
@@ -49,10 +50,11 @@ def next_lane(tracks: Table, nexts: Int, me: Table, lane: int) -> int:
 
     Lanes for buses are left to them where there is another.
     """
+    onward = tracks[lane].onward
+    if onward > -2:
+        return int(onward)
     first = tracks[lane].next
     count = tracks[lane].next_end - first
-    if count <= 1:
-        return -1 if count == 0 else int(nexts[first])
     taken = int(nexts[first + pick_by(me.way_key, lane, count)])
     if me.kind != BUS and tracks[taken].kind == BUS_LANE:
         for k in range(first, first + count):
@@ -151,16 +153,27 @@ def claim(
 
 @inlined
 def _walk(tracks: Table, nexts: Int, me: Table, ego_next: Int, ego: bool, way: Int) -> int:
-    """Fill a mover's way from its lane on, as far as it looks ahead -> number of lanes."""
+    """Fill a mover's way from its lane on, as far as it looks ahead -> number of lanes.
+
+    Writes the square of the speed from which he can still brake for the lanes ahead, and which way he turns soon.
+    """
     horizon = 30.0 + me.speed * 5.0
     lane, gone, count = me.lane, -me.s, 0
+    slow2, turns = FAR, 0
     while lane >= 0 and count < MAX_LANES:
         way[count] = lane
         count += 1
-        gone += tracks[lane].length
+        track = tracks[lane]
+        if gone > 0.0:
+            cap = me.factor * track.cap
+            slow2 = min(slow2, cap * cap + me.brake * gone)
+        if turns == 0 and gone <= BLINK_M:
+            turns = 1 if track.turn == LEFT_TURN else -1 if track.turn == RIGHT_TURN else 0
+        gone += track.length
         if gone > horizon:
             break
         lane = ego_next[lane] if ego else next_lane(tracks, nexts, me, lane)
+    me.slow2, me.turns = slow2, turns
     return count
 
 
@@ -317,19 +330,3 @@ def _beside(tracks: Table, me: Table, i: int, count: int, head: Int, rows: Table
             me.half, me.half_w,
         )  # fmt: skip
     return count
-
-
-@inner
-def blinker_of(tracks: Table, me: Table, way: Int) -> int:
-    """A mover with its way -> 1 where it turns left within 35 m, -1 to the right, else 0."""
-    start = -me.s
-    for k in range(me.way_n):
-        if start > 35.0:
-            break
-        turn = tracks[way[k]].turn
-        if turn == LEFT_TURN:
-            return 1
-        if turn == RIGHT_TURN:
-            return -1
-        start += tracks[way[k]].length
-    return 0

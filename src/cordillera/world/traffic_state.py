@@ -26,18 +26,20 @@ _STYLE = (
     "ease",  # 2 sqrt(accel_max brake), of the IDM
 )
 # set in each step: distances from the centre (FAR for none), half widths of the lane, acceleration and offset wanted
-_PLAN = ("stop", "hold", "hold_end", "committed", "room_left", "room_right", "allowed", "want", "aim")
-_CODES = ("ident", "role", "kind", "valid", "lane", "crossing", "blinker", "task")
-_FLAGS = ("way_n", "gives", "rolls", "siren", "change", "signals", "walks", "aside")
+_PLAN = ("slow2", "stop", "hold", "hold_end", "committed", "room_left", "room_right", "allowed", "want", "aim")
+_HEADING = ("head_x", "head_y")  # of a vehicle on its lane, some length; `yaw` is worked out where `turned` says so
+_CODES = ("role", "kind", "valid", "lane", "crossing", "blinker", "task")
+_FLAGS = ("way_n", "turns", "gives", "rolls", "siren", "change", "signals", "walks", "aside")
 # what is still known of who has not moved: that his pose is that of his place (the ego: and that he is in no other
 # lane), that his height is (the ego's), and whether he is off the road, -1 for unknown
-_KNOWN = ("placed", "settled", "off")
+_KNOWN = ("placed", "settled", "off", "turned")
 _KEYS = ("way_key", "red_key", "pace_key", "wander_key")  # to draw with, by seed and identity
 # Everyone, one record each, the ego last. Vehicles, people and things share the columns that they have in common.
 MOVER = np.dtype(
-    [(name, np.float64) for name in (*_STATE, *_STYLE, *_PLAN, "half", "half_w")]
-    + [(name, np.int64) for name in (*_CODES, *_FLAGS, *_KNOWN)]
+    [(name, np.float64) for name in (*_STATE, *_STYLE, *_PLAN, *_HEADING, "half", "half_w")]
     + [(name, np.uint64) for name in _KEYS]
+    + [("ident", np.int64)]
+    + [(name, np.int32) for name in (*_CODES, *_FLAGS, *_KNOWN)]
 )
 # Somebody on a lane, in its frame: `at` is the centre's arc length, negative while upstream; speed along the lane.
 CLAIM = np.dtype(
@@ -107,7 +109,7 @@ def agents_of(agents: Agents, movers: Table) -> Agents:
         return np.where(here, rows[name], 0.0)
 
     def code(name: str, away: int) -> Int:
-        return np.where(here, rows[name], away)
+        return np.where(here, rows[name].astype(np.int64), away)
 
     return Agents(
         id=agents.id, kind=agents.kind, xyz=xyz, yaw_rad=real("yaw"), speed_mps=real("speed"),

@@ -22,7 +22,7 @@ from cordillera.world.traffic_change import (
 )  # fmt: skip
 from cordillera.world.traffic_gaps import STANDING_MPS, acceleration, halt, idm
 from cordillera.world.traffic_net import TrafficNet
-from cordillera.world.traffic_paths import blinker_of, claim, clear_claims, next_lane, place_at
+from cordillera.world.traffic_paths import claim, clear_claims, next_lane, place_at
 from cordillera.world.traffic_scene import come_and_go, decide_walk, enter_vehicle, park
 from cordillera.world.traffic_state import BICYCLE, DRIVE, FAR, PARK, VEHICLE, WALKER, Scratch
 from cordillera.world.traffic_style import CHANGES, smooth_noise
@@ -37,7 +37,10 @@ def tick_world(
     net: Net, rules: TrafficNet, movers: Table, signals: Int, on_route: Int, ego_next: Int, knobs: Float,
     memory: Scratch, seed: int, tick: int, dt: float,
 ) -> None:  # fmt: skip
-    """Everyone now -> everyone after dt seconds, in place; the ego's record (the last) keeps its pose."""
+    """Everyone now -> everyone after dt seconds, in place; the ego's record (the last) keeps its pose.
+
+    Yaws of vehicles on lanes are left to `face_all`, since few need them while a world goes on.
+    """
     n = len(movers)
     for i in range(n):
         me = movers[i]
@@ -53,7 +56,7 @@ def tick_world(
             decide(rules, movers, memory, i, knobs, edge, seed, tick)
     for i in range(n - 1):
         if movers[i].valid and movers[i].role == VEHICLE and movers[i].lane >= 0:
-            drive_on(rules, movers, memory, i, dt)
+            drive_on(rules, movers, i, dt)
     come_and_go(net, rules, movers, knobs[NEAR], knobs[RADIUS], edge, knobs, seed, tick, dt)
     for i in range(n - 1):
         put_on_road(rules, movers[i], True)
@@ -99,10 +102,10 @@ def decide(
 
 
 @inlined
-def drive_on(rules: TrafficNet, movers: Table, memory: Scratch, i: int, dt: float) -> None:
+def drive_on(rules: TrafficNet, movers: Table, i: int, dt: float) -> None:
     """Move vehicle i along and across its lane as it decided."""
     me = movers[i]
-    turn = blinker_of(rules.tracks, me, memory.way[i])
+    turn = me.turns
     aside = me.aim - me.lateral
     if turn == 0:
         turn = me.signals
@@ -158,8 +161,17 @@ def put_on_road(rules: TrafficNet, me: Table, moved: bool) -> None:
     me.y = a.y + t * (b.y - a.y) + me.lateral * tx
     me.z = a.z + t * (b.z - a.z)
     lean = me.drift / me.speed if me.speed > 0.2 else 0.0
-    me.yaw = math.atan2(ty + lean * tx, tx - lean * ty)
-    me.placed, me.off = 1, -1
+    me.head_x, me.head_y = tx - lean * ty, ty + lean * tx
+    me.placed, me.off, me.turned = 1, -1, 1
+
+
+@kernel
+def face_all(movers: Table) -> None:
+    """Work out the yaw of everyone who has turned since it was last."""
+    for i in range(len(movers) - 1):
+        me = movers[i]
+        if me.turned:
+            me.yaw, me.turned = math.atan2(me.head_y, me.head_x), 0
 
 
 @kernel
@@ -171,6 +183,7 @@ def enter_all(rules: TrafficNet, movers: Table, near: float, radius: float, seed
                 enter_vehicle(rules, movers, i, near, radius, seed, first - 1 - attempt)
     for i in range(len(movers) - 1):
         put_on_road(rules, movers[i], True)
+    face_all(movers)
 
 
 @kernel
