@@ -93,6 +93,7 @@ class CpuRenderer:
     config: RenderConfig = field(default_factory=RenderConfig)
     _lenses: dict[int, tuple[Camera, Lens]] = field(default_factory=dict, repr=False)
     _shadows: dict[tuple[int, int], Shadow] = field(default_factory=dict, repr=False)
+    _moving: Shadow | None = field(default=None, repr=False)
     _scratch: dict[int, Scratch] = field(default_factory=dict, repr=False)  # a camera's working memory
 
     def __post_init__(self) -> None:
@@ -108,10 +109,9 @@ class CpuRenderer:
         """A state and a rig -> colour, semantics, instances and depth of every camera."""
         moving, standing = self.instances(state)
         tables = self.tables(state, moving)
-        for camera in rig.cameras:
-            self.lens(camera)
         parts = self.parts(moving, standing)
-        work = [(camera, parts, tables, state) for camera in rig.cameras]
+        pose = transform_of(state.ego.xyz, state.ego.quat_xyzw)
+        work = [(camera, self._view(pose, camera), parts, tables, state) for camera in rig.cameras]
         if self.config.threads > 1 and len(work) > 1:
             with ThreadPoolExecutor(self.config.threads) as pool:
                 return tuple(pool.map(lambda job: self._frame(*job), work))
@@ -134,10 +134,8 @@ class CpuRenderer:
         if not len(agents.id):
             return np.zeros(0)
         half = 0.4 * agents.size_lwh[:, :1] * np.stack([np.cos(agents.yaw_rad), np.sin(agents.yaw_rad)], -1)
-        front, back = (
-            self.scene.ground.height(agents.xyz[:, :2] + half),
-            self.scene.ground.height(agents.xyz[:, :2] - half),
-        )
+        ends = np.concatenate([agents.xyz[:, :2] + half, agents.xyz[:, :2] - half])
+        front, back = np.split(self.scene.ground.height(ends), 2)
         slope = np.arctan2(front - back, 0.8 * agents.size_lwh[:, 0])
         return np.where(np.abs(slope) < 0.25, slope, 0.0)
 
@@ -149,9 +147,11 @@ class CpuRenderer:
 
     def view(self, state: WorldState, camera: Camera) -> View:
         """A state -> the posed camera."""
+        return self._view(transform_of(state.ego.xyz, state.ego.quat_xyzw), camera)
+
+    def _view(self, tf_world_rig: Float, camera: Camera) -> View:
         lens = self.lens(camera)
-        tf = transform_of(state.ego.xyz, state.ego.quat_xyzw) @ camera.tf_rig_camera
-        return view_of(camera, tf, lens.theta_edge, lens.theta_limit)
+        return view_of(camera, tf_world_rig @ camera.tf_rig_camera, lens.theta_edge, lens.theta_limit)
 
     def parts(self, moving: Instances, standing: Instances) -> tuple[Part, Part, Part]:
         """What `instances` gives -> all that can be drawn, with its spheres: what stands, lights and signs, agents."""
@@ -174,7 +174,8 @@ class CpuRenderer:
         """A state -> all that the shader looks up: standing and moving shadows, lamps and beams."""
         scene, config = self.scene, self.config
         fixed = self._standing_shadow(state.ego.xyz)
-        shadow = shadow_map(scene.light.sun_dir, state.ego.xyz, config.moving_texels, config.moving_texel_m)
+        middle, texels = state.ego.xyz, (config.moving_texels, config.moving_texel_m)
+        shadow = self._moving = shadow_map(scene.light.sun_dir, middle, *texels, self._moving)
         if len(moving.proto):
             reach = 0.5 * config.moving_texels * config.moving_texel_m
             cast(scene.library, moving, shadow, reach, state.ego.xyz)
@@ -228,10 +229,10 @@ class CpuRenderer:
         return np.array(rows)
 
     def _frame(
-        self, camera: Camera, parts: tuple[Part, Part, Part], tables: Tables, state: WorldState
+        self, camera: Camera, view: View, parts: tuple[Part, Part, Part], tables: Tables, state: WorldState
     ) -> CameraFrame:  # fmt: skip
         """Everything of one camera."""
-        scene, view, lens = self.scene, self.view(state, camera), self.lens(camera)
+        scene, lens = self.scene, self.lens(camera)
         room = self._scratch[id(camera)] = self.draw(view, lens, parts, self._scratch.get(id(camera)))
         out = frame.empty_picture(view, room.samples)
         rgb = np.empty((camera.height, camera.width, 3), np.uint8)

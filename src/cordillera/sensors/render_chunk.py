@@ -114,7 +114,7 @@ def sky_chunk(sky: Single, c: Single, k: Whole, n: int, m: int) -> None:
         c[MB + i] = a * p[2] + b * q[2] + d * r[2] + e * s[2]
 
 
-@inner
+@inlined
 def mirror_chunk(light: Light, c: Single, k: Whole, n: int, m: int) -> None:
     """Directions of view and normals -> what a clear coat mirrors; MW becomes its share (Schlick's approximation)."""
     zero, one, two = F(0.0), F(1.0), F(2.0)
@@ -148,7 +148,7 @@ def clear_air(thick: float) -> float:
     return k * k
 
 
-@inner
+@inlined
 def air_chunk(light: Light, c: Single, m: int) -> None:
     """Colours under their light, with what they give off and mirror -> R, G, B as they arrive through the air."""
     thick = F(light.fog_per_m)

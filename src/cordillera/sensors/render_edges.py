@@ -15,6 +15,9 @@ from cordillera.sensors.render_pixels import THINGS, Groups, room_for_groups
 from cordillera.sensors.render_raster import Buffers, Lens
 from cordillera.types import Int
 
+WIDE = 8
+FOUR_Y, FOUR_Z, FOUR_DEPTH, FOUR_WHO = (np.uint64(WIDE * k) for k in range(1, 5))
+
 
 @inlined
 def differs(own: int, other: int, a: float, b: float) -> bool:
@@ -42,21 +45,23 @@ def mark_edges(thing: Whole, inverse: Single, width: int, height: int, edge: NDA
 
 @inlined
 def probe(edge: Single, plane: Single, who: int, four: Single) -> None:
-    """A triangle -> what is nearest on four rays; `four` (20,): x, y and z of the rays, inverse distance, triangle."""
+    """A triangle -> what is nearest on four rays; `four` (5 * WIDE,): x, y, z of the rays, inverse distance, triangle.
+
+    The rows are as wide as a vector, and their end is empty: so the loop over them is one instruction after another.
+    """
     ax, ay, az, bx, by, bz = edge[0, 0], edge[0, 1], edge[0, 2], edge[1, 0], edge[1, 1], edge[1, 2]
     cx, cy, cz, px, py, pz = edge[2, 0], edge[2, 1], edge[2, 2], plane[0], plane[1], plane[2]
     number, zero = F(who), F(0.0)
-    for s in range(4):
-        u, v, w = four[s], four[4 + s], four[8 + s]
-        depth = px * u + py * v + pz * w
+    for s in range(np.uint64(WIDE * (len(four) // (5 * WIDE)))):
+        u, v, w = four[s], four[FOUR_Y + s], four[FOUR_Z + s]
         inside = (
-            (ax * u + ay * v + az * w >= zero)
-            & (bx * u + by * v + bz * w >= zero)
-            & (cx * u + cy * v + cz * w >= zero)
-            & (depth > four[12 + s])
+            (ax * u + ay * v + az * w >= zero) & (bx * u + by * v + bz * w >= zero) & (cx * u + cy * v + cz * w >= zero)
         )
-        four[12 + s] = depth if inside else four[12 + s]
-        four[16 + s] = number if inside else four[16 + s]
+        depth = px * u + py * v + pz * w
+        depth = depth if inside else zero
+        old, own = four[FOUR_DEPTH + s], four[FOUR_WHO + s]
+        four[FOUR_DEPTH + s] = max(old, depth)
+        four[FOUR_WHO + s] = own + (number - own) * F(depth > old)
 
 
 @inlined
@@ -65,13 +70,18 @@ def around(seen: Whole, n: int, width: int, near: Int, where: Int) -> int:
 
     `where`: a pixel that sees it, beside n rather than across its corner.
     """
-    near[0], where[0], count = seen[n], n, 1
+    own = last = seen[n]
+    near[0], where[0], count = own, n, 1
     for step in (-width, -1, 1, width, -width - 1, -width + 1, width - 1, width + 1):
-        t, new = seen[n + step], True
-        for c in range(count):
-            new = new & (near[c] != t)
-        near[count], where[count] = t, n + step
-        count += new
+        t = seen[n + step]
+        if t in (own, last):  # most are
+            continue
+        c, last = 1, t
+        while c < count and near[c] != t:
+            c += 1
+        if c == count:
+            near[count], where[count] = t, n + step
+            count += 1
     return count
 
 
@@ -82,8 +92,9 @@ def spread(ray: Single, n: int, width: int, size: int, four: Single) -> None:
         r = ray[k * size + n]
         du = F(0.0625) * (ray[k * size + n + 1] - ray[k * size + n - 1])
         dv = F(0.0625) * (ray[k * size + n + width] - ray[k * size + n - width])
-        four[4 * k], four[4 * k + 1] = r + du + F(3.0) * dv, r - F(3.0) * du + dv
-        four[4 * k + 2], four[4 * k + 3] = r + F(3.0) * du - dv, r - du - F(3.0) * dv
+        row = WIDE * k
+        four[row], four[row + 1] = r + du + F(3.0) * dv, r - F(3.0) * du + dv
+        four[row + 2], four[row + 3] = r + F(3.0) * du - dv, r - du - F(3.0) * dv
 
 
 class Samples(NamedTuple):
@@ -96,7 +107,7 @@ class Samples(NamedTuple):
     signs: Groups  # those rays by triangle
     mixed: NDArray[np.float32]  # (N, 3)
     scratch: Int  # (4, 10)
-    four: Single  # (20,) see `probe`
+    four: Single  # (5 * WIDE,) see `probe`
     thing: NDArray[np.int32]  # (H, W) what each pixel sees
     edge: NDArray[np.uint8]  # (H, W) see `mark_edges`
     groups: Groups  # (H * W,) the pixels by triangle
@@ -116,7 +127,7 @@ def room_for_samples(view: View) -> Samples:
         room_for_groups(n),
         np.empty((n, 3), np.float32),
         np.empty((4, 10), np.int64),
-        np.empty(20, np.float32),
+        np.zeros(5 * WIDE, np.float32),
         np.empty((view.height, view.width), np.int32),
         np.zeros((view.height, view.width), np.uint8),
         room_for_groups(view.width * view.height),
@@ -145,7 +156,7 @@ def edge_samples(drawn: Drawn, buffers: Buffers, view: View, lens: Lens, out: Sa
             continue
         spread(ray, n, width, len(edge), four)
         sky = 0
-        for s in range(12, 20):
+        for s in range(3 * WIDE, 5 * WIDE):
             four[s] = F(0.0)
         for c in range(count):
             if near[c] < 0:
@@ -154,7 +165,7 @@ def edge_samples(drawn: Drawn, buffers: Buffers, view: View, lens: Lens, out: Sa
                 probe(drawn.edge[near[c]], drawn.plane[near[c]], c, four)
         kinds = 0
         for s in range(4):
-            hit = sky if four[12 + s] == F(0.0) else int(four[16 + s])
+            hit = sky if four[3 * WIDE + s] == F(0.0) else int(four[4 * WIDE + s])
             if hit == 0:
                 continue
             again = -1
@@ -168,7 +179,7 @@ def edge_samples(drawn: Drawn, buffers: Buffers, view: View, lens: Lens, out: Sa
             t = near[hit]
             out.pixel[total], out.share[total], out.source[total] = n, 0.25, where[hit]
             if t >= 0 and drawn.thing[t] & 63 == SIGN:
-                out.ray[0, rays], out.ray[1, rays], out.ray[2, rays] = four[s], four[4 + s], four[8 + s]
+                out.ray[0, rays], out.ray[1, rays], out.ray[2, rays] = four[s], four[WIDE + s], four[2 * WIDE + s]
                 add_ray(out.signs, t, rays)
                 out.source[total] = -1 - rays
                 rays += 1

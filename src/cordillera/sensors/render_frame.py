@@ -14,7 +14,17 @@ from cordillera.sensors.render_chunk import Shaded
 from cordillera.sensors.render_edges import Samples, blend_samples, edge_samples, mark_edges
 from cordillera.sensors.render_geometry import Drawn, View, project_vertex
 from cordillera.sensors.render_light import Tables, sky_at
-from cordillera.sensors.render_pixels import THINGS, shade_rays, sort_rays, thing_rays
+from cordillera.sensors.render_pixels import (
+    GROUNDS,
+    SKIES,
+    THINGS,
+    WALLS,
+    ground_rays,
+    sky_rays,
+    sort_rays,
+    thing_rays,
+    wall_rays,
+)
 from cordillera.sensors.render_raster import Buffers, Lens
 from cordillera.sensors.render_shade import emission, hash01
 from cordillera.sensors.scene_arrays import Instances, Library
@@ -82,7 +92,11 @@ def develop(
     sort_rays(drawn.thing, seen, buffers.rays, groups, samples.thing.reshape(-1), out.instance.reshape(-1))
     if light.wet > 0.0:
         flat.mirror[:] = np.float32(0.0)
-    shade_rays(lib, drawn, view, tables, ray, groups, flat)
+    used, group, order, chunk = groups.used, groups.group, groups.order, groups.chunk
+    sky_rays(view, tables, order, group[SKIES, : used[SKIES]], ray, chunk, flat)
+    ground_rays(drawn, view, tables, order, group[GROUNDS, : used[GROUNDS]], ray, chunk, flat)
+    wall_rays(lib, drawn, view, tables, order, group[WALLS, : used[WALLS]], ray, chunk, flat)
+    thing_rays(lib, drawn, view, tables, order, group[THINGS, : used[THINGS]], ray, chunk, flat)
     mark_edges(
         samples.thing.reshape(-1), buffers.inverse.reshape(-1), view.width, view.height, samples.edge.reshape(-1)
     )  # fmt: skip

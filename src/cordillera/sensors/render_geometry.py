@@ -166,7 +166,7 @@ def limb_moves(limb: Float, bone: int, gait: Float, x: float, z: float) -> tuple
     return x, z
 
 
-@inner
+@inlined
 def copy_item(inst: Instances, i: int, items: Instances, k: int) -> None:
     """Instance i of one list becomes row k of another."""
     items.proto[k], items.flags[k], items.seed[k] = inst.proto[i], inst.flags[i], inst.seed[i]
@@ -204,7 +204,7 @@ def project_vertex(view: View, x: float, y: float, z: float) -> tuple[float, flo
     return view.cx + k * x, view.cy + k * y
 
 
-@inner
+@inlined
 def place_vertices(lib: Library, inst: Instances, i: int, v0: int, v1: int, view: View, out: Drawn) -> None:
     """Vertices v0 <= v < v1 of instance i -> out.cam and out.pixel."""
     c, axes, scale, at = out.chunk, inst.axes[i], inst.scale[i], inst.xyz[i]

@@ -149,16 +149,16 @@ def paint_at(
     return 1.0 - bare, color, kind
 
 
-@inner
+@inlined
 def ground_chunk(tables: Tables, view: View, plane: Float, deck: bool, c: Single, k: Whole, n: int, m: int) -> None:
     """A triangle of the ground and what its rays meet -> colour, KIND, and, where wet, how much it mirrors in A3."""
     footprints(view, plane, c, m)
     look_ups(tables, view.origin, c, k, m)
-    noise = tables.noise
+    grains, clouds = tables.noise[0], tables.noise[1]
     for i in range(np.uint64(n)):
-        c[A1 + i] = noise_byte(noise, 0, k[I0 + i])
-        c[A2 + i] = noise_byte(noise, 1, k[I1 + i]) + noise_byte(noise, 1, k[I2 + i])
-        c[A3 + i] = noise_byte(noise, 1, k[I3 + i])
+        c[A1 + i] = noise_byte(grains, k[I0 + i])
+        c[A2 + i] = noise_byte(clouds, k[I1 + i]) + noise_byte(clouds, k[I2 + i])
+        c[A3 + i] = noise_byte(clouds, k[I3 + i])
         classes(tables.surface, deck, i, c, k)
     mix_ground(view.origin, c, k, m)
     painted(tables, view.origin, c, k, n)
@@ -246,12 +246,12 @@ def texel(u: float, v: float) -> np.int32:
 
 
 @inlined
-def noise_byte(noise: NDArray[np.uint8], layer: int, place: np.int32) -> float:
+def noise_byte(noise: NDArray[np.uint8], place: np.int32) -> float:
     """A place as `texel` gives it -> 0..255."""
-    return F(noise[layer, np.uint32(place) >> np.uint32(8), np.uint32(place) & np.uint32(255)])
+    return F(noise[np.uint32(place) >> np.uint32(8), np.uint32(place) & np.uint32(255)])
 
 
-@inner
+@inlined
 def look_ups(tables: Tables, origin: Float, c: Single, k: Whole, m: int) -> None:
     """Places -> texels of four reads of noise in I0 to I3; columns and rows of the surface and the strokes after."""
     x0, y0 = origin[0], origin[1]
@@ -275,7 +275,7 @@ def look_ups(tables: Tables, origin: Float, c: Single, k: Whole, m: int) -> None
         k[I6 + i], k[I7 + i] = si + np.int32(np.floor(x * per_cell + fs)), ti + np.int32(np.floor(y * per_cell + ft))
 
 
-@inner
+@inlined
 def painted(tables: Tables, origin: Float, c: Single, k: Whole, n: int) -> None:
     """Where paint may lie -> colour and KIND."""
     strokes = tables.strokes

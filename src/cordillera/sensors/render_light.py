@@ -173,7 +173,7 @@ def beam_light(tables: Tables, x: float, y: float, z: float, nx: float, ny: floa
     return out
 
 
-@inner
+@inlined
 def light_chunk(tables: Tables, origin: Float, c: Single, n: int, m: int, bias_m: float) -> None:
     """Places and normals -> the light on them, LR, LG and LB."""
     light = tables.light
@@ -271,16 +271,32 @@ def cast_triangle(
                     depth[y, x] = height
 
 
-def shadow_map(sun_dir: Float, xyz: Float, size: int, texel_m: float) -> Shadow:
-    """Direction to the sun, a point in the middle -> an empty shadow map, snapped to whole texels."""
+def shadow_map(sun_dir: Float, xyz: Float, size: int, texel_m: float, old: Shadow | None = None) -> Shadow:
+    """Direction to the sun, a point in the middle -> an empty shadow map, snapped to whole texels; `old` is wiped."""
     w = sun_dir / np.linalg.norm(sun_dir)
     u = np.cross([0.0, 1.0, 0.0] if abs(w[1]) < 0.9 else [1.0, 0.0, 0.0], w)
     u /= np.linalg.norm(u)
     axes = np.stack([u, np.cross(w, u), w])
     center = np.round(axes[:2] @ xyz / texel_m) * texel_m
+    if old is not None:
+        wipe(old.depth, old.bounds)
+        return old._replace(axes=axes, center=center)
     blocks = -(-size // BLOCK)
     bounds = np.full((blocks, blocks, 2), -np.inf, np.float32)
     return Shadow(np.full((size, size), -np.inf, np.float32), axes, center, 1.0 / texel_m, bounds)
+
+
+@kernel
+def wipe(depth: Single, bounds: Single) -> None:
+    """A map that was drawn on -> empty again; only blocks that something reached are touched."""
+    for i in range(bounds.shape[0]):
+        for j in range(bounds.shape[1]):
+            if bounds[i, j, 1] == -np.inf:
+                continue
+            bounds[i, j, 0] = bounds[i, j, 1] = -np.inf
+            for y in range(i * BLOCK, min((i + 1) * BLOCK, depth.shape[0])):
+                for x in range(j * BLOCK, min((j + 1) * BLOCK, depth.shape[1])):
+                    depth[y, x] = -np.inf
 
 
 def tighten(shadow: Shadow) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cordillera.sensors.classes import DECK, FACADE, GROUND, Semantic
-from cordillera.sensors.kernels import inner
+from cordillera.sensors.kernels import inlined, inner
 from cordillera.sensors.render_chunk import (
     A0,
     A1,
@@ -130,18 +130,6 @@ def sort_rays(
 
 
 @inner
-def shade_rays(
-    lib: Library, drawn: Drawn, view: View, tables: Tables, ray: Single, groups: Groups, out: Shaded
-) -> None:  # fmt: skip
-    """Rays (3, N), sorted by the triangles that they meet -> what they bring back through the air."""
-    used, group, order, chunk = groups.used, groups.group, groups.order, groups.chunk
-    sky_rays(view, tables, order, group[SKIES, : used[SKIES]], ray, chunk, out)
-    ground_rays(drawn, view, tables, order, group[GROUNDS, : used[GROUNDS]], ray, chunk, out)
-    wall_rays(lib, drawn, view, tables, order, group[WALLS, : used[WALLS]], ray, chunk, out)
-    thing_rays(lib, drawn, view, tables, order, group[THINGS, : used[THINGS]], ray, chunk, out)
-
-
-@inner
 def sky_rays(view: View, tables: Tables, order: Whole, group: Whole, ray: Single, chunk: Chunk, out: Shaded) -> None:
     """The rays that meet nothing: the sky, or far ground below the horizon."""
     c, k, light = chunk.f, chunk.k, tables.light
@@ -154,7 +142,7 @@ def sky_rays(view: View, tables: Tables, order: Whole, group: Whole, ray: Single
         for first in range(group[g, 1], group[g, 2], CHUNK):
             n = min(CHUNK, group[g, 2] - first)
             m = (n + LANES - 1) & -LANES
-            fetch(ray, view.axes, view.origin, order, first, n, m, c)
+            fetch(ray, view.axes, c[:3], order, first, n, m, c)
             for i in range(np.uint64(m)):
                 c[A0 + i], c[A1 + i], c[A2 + i], c[MW + i] = c[WX + i], c[WY + i], c[WZ + i], one
             sky_chunk(light.sky, c, k, n, m)
@@ -166,7 +154,7 @@ def sky_rays(view: View, tables: Tables, order: Whole, group: Whole, ray: Single
             put(c, k, order, first, n, out)
 
 
-@inner
+@inlined
 def lit(
     tables: Tables, view: View, chunk: Chunk, order: Whole, first: int, n: int, m: int, bias_m: float, shine: float,
     out: Shaded,

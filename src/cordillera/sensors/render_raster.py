@@ -118,21 +118,21 @@ def fill_box(
     if x0 + 8 * blocks > width:
         x0 = width - 8 * blocks
         if x0 < 0:
-            fill(ray, edge, plane, t, width - 8, 1, y0, y1, width, inverse, seen)
+            fill(ray, edge, plane, t, width - 8, min(blocks, 1), y0, y1, width, inverse, seen)
             x0, blocks = 0, width >> 3
     fill(ray, edge, plane, t, x0, blocks, y0, y1, width, inverse, seen)
 
 
 @inlined
-def length_of(edge: Float, k: int) -> float:
+def length_of(edge: Single) -> float:
     """The length of one edge function's vector."""
-    return math.sqrt(edge[k, 0] * edge[k, 0] + edge[k, 1] * edge[k, 1] + edge[k, 2] * edge[k, 2])
+    return math.sqrt(edge[0] * edge[0] + edge[1] * edge[1] + edge[2] * edge[2])
 
 
 @inlined
-def beyond(edge: Single, k: int, cone: Float, length: float) -> int:
+def beyond(edge: Single, cone: Float, length: float) -> int:
     """An edge function, its length, a cone of rays -> 1 if all lie on the outer side, -1 if on the inner one, or 0."""
-    to_side = edge[k, 0] * cone[0] + edge[k, 1] * cone[1] + edge[k, 2] * cone[2]
+    to_side = edge[0] * cone[0] + edge[1] * cone[1] + edge[2] * cone[2]
     reach = cone[3] * length
     return 1 if to_side < -reach else -1 if to_side > reach else 0
 
@@ -141,14 +141,14 @@ def beyond(edge: Single, k: int, cone: Float, length: float) -> int:
 def outside(edge: Single, cone: Float) -> bool:
     """Whether a cone of rays lies wholly on the outer side of one of a triangle's edges."""
     return (
-        beyond(edge, 0, cone, length_of(edge, 0)) > 0
-        or beyond(edge, 1, cone, length_of(edge, 1)) > 0
-        or beyond(edge, 2, cone, length_of(edge, 2)) > 0
+        beyond(edge[0], cone, length_of(edge[0])) > 0
+        or beyond(edge[1], cone, length_of(edge[1])) > 0
+        or beyond(edge[2], cone, length_of(edge[2])) > 0
     )
 
 
 @inlined
-def tiles(low: float, high: float, step: int, count: int) -> tuple[int, int]:
+def tiles(low: float, high: float, step: float, count: int) -> tuple[int, int]:
     """An interval of pixels (not finite: all) -> first and last + 1 of the tiles that it touches."""
     if not (-1e6 < low < 1e6 and -1e6 < high < 1e6):
         return 0, count
@@ -182,16 +182,16 @@ def by_tiles(
 ) -> None:  # fmt: skip
     """A large triangle -> the buffers: tiles that lie inside are filled, those on its edges by parts."""
     box, edge, plane = drawn.box[t], drawn.edge[t], drawn.plane[t]
-    e0, e1, e2 = length_of(edge, 0), length_of(edge, 1), length_of(edge, 2)
-    i0, i1 = tiles(box[2], box[3], TILE_H, lens.tile.shape[0])
-    j0, j1 = tiles(box[0], box[1], TILE_W, lens.tile.shape[1])
-    p0, p1 = tiles(box[2], box[3], PART_H, lens.part.shape[0])
-    q0, q1 = tiles(box[0], box[1], PART_W, lens.part.shape[1])
+    e0, e1, e2 = length_of(edge[0]), length_of(edge[1]), length_of(edge[2])
+    i0, i1 = tiles(box[2], box[3], float(TILE_H), lens.tile.shape[0])
+    j0, j1 = tiles(box[0], box[1], float(TILE_W), lens.tile.shape[1])
+    p0, p1 = tiles(box[2], box[3], float(PART_H), lens.part.shape[0])
+    q0, q1 = tiles(box[0], box[1], float(PART_W), lens.part.shape[1])
     down, along = TILE_H // PART_H, TILE_W // PART_W
     for i in range(i0, i1):
         for j in range(j0, j1):
             cone = lens.tile[i, j]
-            a, b, c = beyond(edge, 0, cone, e0), beyond(edge, 1, cone, e1), beyond(edge, 2, cone, e2)
+            a, b, c = beyond(edge[0], cone, e0), beyond(edge[1], cone, e1), beyond(edge[2], cone, e2)
             if max(a, b, c) > 0:
                 continue
             x, y = j * TILE_W, i * TILE_H
@@ -214,7 +214,7 @@ def by_tiles(
 @inlined
 def outside_parts(edge: Single, cone: Float, e0: float, e1: float, e2: float) -> bool:
     """`outside` where the lengths of the edges are known."""
-    return beyond(edge, 0, cone, e0) > 0 or beyond(edge, 1, cone, e1) > 0 or beyond(edge, 2, cone, e2) > 0
+    return beyond(edge[0], cone, e0) > 0 or beyond(edge[1], cone, e1) > 0 or beyond(edge[2], cone, e2) > 0
 
 
 @kernel

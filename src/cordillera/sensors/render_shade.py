@@ -222,14 +222,15 @@ def windows(view: View, wall: Wall, c: Single, k: Whole, m: int) -> None:
         k[I0 + i] = texel(across * F(2.0), up * F(2.0))
 
 
-@inner
+@inlined
 def wall_chunk(
     tables: Tables, view: View, wall: Wall, tint: Float, seed: int, c: Single, k: Whole, n: int, m: int
 ) -> None:  # fmt: skip
     """A wall and what its rays meet -> colour, light from within, and how much of a mirror it is."""
     windows(view, wall, c, k, m)
+    clouds = tables.noise[1]
     for i in range(np.uint64(n)):
-        c[A7 + i] = noise_byte(tables.noise, 1, k[I0 + i])
+        c[A7 + i] = noise_byte(clouds, k[I0 + i])
     r, g, b = F(tint[0, 0]), F(tint[0, 1]), F(tint[0, 2])
     tr, tg, tb = F(tint[1, 0]), F(tint[1, 1]), F(tint[1, 2])
     per, zero = F(0.25 / 255.0), F(0.0)
@@ -309,7 +310,7 @@ def corner_normal(lib: Library, items: Instances, k: int, vertex: int) -> Triple
     )
 
 
-@inner
+@inlined
 def normals(lib: Library, items: Instances, thing: Thing, edge: Float, c: Single, m: int) -> None:
     """A triangle, its rays in the camera's frame in A0 to A2 -> instead the weights of its corners there; normals."""
     p = corner_normal(lib, items, thing.k, lib.tri[thing.face, 0])
@@ -334,7 +335,7 @@ def normals(lib: Library, items: Instances, thing: Thing, edge: Float, c: Single
         c[A0 + i], c[A1 + i], c[A2 + i] = u, v, w
 
 
-@inner
+@inlined
 def thing_chunk(
     lib: Library, items: Instances, tables: Tables, view: View, thing: Thing, edge: Float, c: Single, k: Whole, n: int,
     m: int,
@@ -350,9 +351,8 @@ def thing_chunk(
         return
     if thing.material == FOLIAGE or thing.material == ROOF:
         grown_or_tiled(tables, view, thing.material == ROOF, c, k, n, m)
-    filled(c, ER, m, F(thing.glow * thing.rgb[0]))
-    filled(c, EG, m, F(thing.glow * thing.rgb[1]))
-    filled(c, EB, m, F(thing.glow * thing.rgb[2]))
+    for j, row in enumerate((ER, EG, EB)):
+        filled(c, row, m, F(thing.glow * thing.rgb[j]))
 
 
 @inner
@@ -373,28 +373,28 @@ def sign_chunk(
         c[ER + s], c[EG + s], c[EB + s] = F(glow * r), F(glow * g), F(glow * b)
 
 
-@inner
+@inlined
 def grown_or_tiled(tables: Tables, view: View, is_roof: bool, c: Single, k: Whole, n: int, m: int) -> None:
     """Places on leaves, or on a roof -> their colour, which varies."""
     o = view.origin
     ax, ay = (o[0] + o[2]) * 9.0 % 256.0, o[1] * 9.0 % 256.0
-    bx, by = 0.0, 0.0
+    bx = by = 0.0
     if not is_roof:
         ax, ay = (o[0] + 0.7 * o[2]) * 11.0 % 256.0, (o[1] + 0.7 * o[2]) * 11.0 % 256.0
         bx, by = (o[0] + o[2]) * 14.0 % 256.0, (o[1] - o[2]) * 14.0 % 256.0
     fx, fy, gx, gy = F(ax), F(ay), F(bx), F(by)
+    grains, clouds = tables.noise[0], tables.noise[1]
     per_m, lean, drop = (F(9.0), F(1.0), F(0.0)) if is_roof else (F(11.0), F(0.7), F(0.7))
     for i in range(np.uint64(m)):
         x, y, z = c[X + i], c[Y + i], c[Z + i]
         k[I0 + i] = texel((x + lean * z) * per_m + fx, (y + drop * z) * per_m + fy)
         k[I1 + i] = texel((x + z) * F(14.0) + gx, (y - z) * F(14.0) + gy)
     for i in range(np.uint64(n)):
-        c[A3 + i], c[A4 + i] = noise_byte(tables.noise, 0, k[I0 + i]), noise_byte(tables.noise, 1, k[I1 + i])
+        c[A3 + i], c[A4 + i] = noise_byte(grains, k[I0 + i]), noise_byte(clouds, k[I1 + i])
     per_focal, one, half, per = F(1.0 / view.focal), F(1.0), F(0.5), F(1.0 / 255.0)
     for i in range(np.uint64(m)):
         near = one / (one + F(6.0) * c[D + i] * per_focal)
         leaf = one + near * F(1.1) * (c[A3 + i] * per - half)
         leaf = leaf * (F(0.62) + F(0.76) * per * c[A4 + i])
-        tile = F(0.48) + F(0.30) * (c[A3 + i] * per - half)
-        shade = tile if is_roof else leaf
+        shade = F(0.48) + F(0.30) * (c[A3 + i] * per - half) if is_roof else leaf
         c[R + i], c[G + i], c[B + i] = shade * c[R + i], shade * c[G + i], shade * c[B + i]
