@@ -200,7 +200,7 @@ def _people_there(cover: Any, movers: Table, people: Int, me: Any, ahead: float)
     return False
 
 
-@inner
+@inlined
 def _zone(
     zone: Any, movers: Table, head: Int, rows: Table, i: int, length: float, start: float, desired: float
 ) -> float:  # fmt: skip
@@ -251,7 +251,7 @@ def _zone(
     return accel
 
 
-@inner
+@inlined
 def _goes_first(
     zone: Any, movers: Table, i: int, j: int, low: float, high: float, j_low: float, j_high: float,
     mine: bool, desired: float,

@@ -127,12 +127,15 @@ def claim(
         if not me.valid or me.lane < 0 or me.role != VEHICLE:
             continue
         way = memory.way[i]
-        me.way_n = _walk(tracks, rules.nexts, me, ego_next, i == n - 1, way)
+        me.way_n, ruled, shared = _walk(tracks, rules.nexts, me, ego_next, i == n - 1, way)
         outside = abs(me.lateral) - me.half_w > (me.room_left if me.lateral > 0.0 else me.room_right) - 0.1
         if me.task == PARK and outside:
             continue
-        me.stop = _held_by_rule(tracks, rules.rules, me, way, me.way_n, signals, seed, manners[RED])
-        _commit(tracks, rules.rules, zones, covers, me, way, me.way_n)
+        if ruled:
+            me.stop = _held_by_rule(tracks, rules.rules, me, way, me.way_n, signals, seed, manners[RED])
+        me.hold_end = -FAR
+        if shared:
+            _commit(tracks, rules.rules, zones, covers, me, way, me.way_n)
         at, lateral = me.s, me.lateral
         if me.task != PARK and me.kind != BICYCLE:  # who is still on the way into the lane takes his place in it
             lateral = min(max(lateral, -IN_LANE_M), IN_LANE_M)
@@ -152,14 +155,14 @@ def claim(
 
 
 @inlined
-def _walk(tracks: Table, nexts: Int, me: Table, ego_next: Int, ego: bool, way: Int) -> int:
-    """Fill a mover's way from its lane on, as far as it looks ahead -> number of lanes.
+def _walk(tracks: Table, nexts: Int, me: Table, ego_next: Int, ego: bool, way: Int) -> tuple[int, bool, bool]:
+    """Fill a mover's way from its lane on, as far as it looks ahead -> number of lanes, whether any has rules, zones.
 
     Writes the square of the speed from which he can still brake for the lanes ahead, and which way he turns soon.
     """
     horizon = 30.0 + me.speed * 5.0
     lane, gone, count = me.lane, -me.s, 0
-    slow2, turns = FAR, 0
+    slow2, turns, ruled, shared = FAR, 0, me.kind == BUS, False
     while lane >= 0 and count < MAX_LANES:
         way[count] = lane
         count += 1
@@ -169,12 +172,14 @@ def _walk(tracks: Table, nexts: Int, me: Table, ego_next: Int, ego: bool, way: I
             slow2 = min(slow2, cap * cap + me.brake * gone)
         if turns == 0 and gone <= BLINK_M:
             turns = 1 if track.turn == LEFT_TURN else -1 if track.turn == RIGHT_TURN else 0
+        ruled |= track.rule < track.rule_end
+        shared |= track.zone < track.zone_end
         gone += track.length
         if gone > horizon:
             break
         lane = ego_next[lane] if ego else next_lane(tracks, nexts, me, lane)
     me.slow2, me.turns = slow2, turns
-    return count
+    return count, ruled, shared
 
 
 @inlined
