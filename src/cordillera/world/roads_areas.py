@@ -95,29 +95,16 @@ def _in_gap(gaps: Int, grid: Float, x: float, y: float) -> bool:
     return low < len(gaps) and gaps[low] == key
 
 
-@kernel
-def is_box_drivable(net: Net, x: float, y: float, yaw: float, length: float, width: float) -> bool:
-    """Box by centre, yaw, size -> whether its corners and the middles of its sides are all drivable."""
+@inner
+def _is_drivable_at(
+    net: Net, x: float, y: float, yaw: float, length: float, width: float, right: int, left: int, low: int, high: int
+) -> bool:  # fmt: skip
+    """Box by centre, yaw, size -> whether its corners and the middles of its sides from `right` to `left` (-1 .. 1) are
+    drivable; segments `low` to `high`, of driving lanes, are looked at first.
+    """
     c, s = math.cos(yaw), math.sin(yaw)
     for i in range(-1, 2):
-        for j in range(-1, 2):
-            if i == 0 and j == 0:
-                continue
-            dx, dy = 0.5 * i * length, 0.5 * j * width
-            if not is_drivable(net, x + c * dx - s * dy, y + s * dx + c * dy):
-                return False
-    return True
-
-
-@kernel
-def is_box_drivable_near(
-    net: Net, x: float, y: float, yaw: float, length: float, width: float, lane: int, segment: int
-) -> bool:
-    """As `is_box_drivable`, faster where a driving lane holds most of the box; `segment` is one of its near."""
-    c, s = math.cos(yaw), math.sin(yaw)
-    low, high = max(segment - REACH, net.pt_ptr[lane]), min(segment + REACH, net.pt_ptr[lane + 1] - 2)
-    for i in range(-1, 2):
-        for j in range(-1, 2):
+        for j in range(right, left + 1):
             if i == 0 and j == 0:
                 continue
             dx, dy = 0.5 * i * length, 0.5 * j * width
@@ -130,15 +117,24 @@ def is_box_drivable_near(
 
 
 @kernel
+def is_box_drivable(net: Net, x: float, y: float, yaw: float, length: float, width: float) -> bool:
+    """Box by centre, yaw, size -> whether its corners and the middles of its sides are all drivable."""
+    return _is_drivable_at(net, x, y, yaw, length, width, -1, 1, 0, -1)
+
+
+@kernel
+def is_box_drivable_near(
+    net: Net, x: float, y: float, yaw: float, length: float, width: float, lane: int, segment: int
+) -> bool:
+    """As `is_box_drivable`, faster where a driving lane holds most of the box; `segment` is one of its near."""
+    low, high = max(segment - REACH, net.pt_ptr[lane]), min(segment + REACH, net.pt_ptr[lane + 1] - 2)
+    return _is_drivable_at(net, x, y, yaw, length, width, -1, 1, low, high)
+
+
+@kernel
 def is_side_drivable(net: Net, x: float, y: float, yaw: float, length: float, width: float, side: float) -> bool:
     """Box by centre, yaw, size; 1 (left) or -1 -> whether both corners and the middle of that side are drivable."""
-    c, s = math.cos(yaw), math.sin(yaw)
-    dy = 0.5 * side * width
-    for i in range(-1, 2):
-        dx = 0.5 * i * length
-        if not is_drivable(net, x + c * dx - s * dy, y + s * dx + c * dy):
-            return False
-    return True
+    return _is_drivable_at(net, x, y, yaw, length, width, int(side), int(side), 0, -1)
 
 
 @kernel
