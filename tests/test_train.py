@@ -32,7 +32,7 @@ from cordillera.train.samples import (  # noqa: E402
     words_of,
 )
 from cordillera.train.setup import Place  # noqa: E402
-from cordillera.train.sft import Objective, SftConfig, Trainer, held_out, rate_at  # noqa: E402
+from cordillera.train.sft import LOSSES, Objective, SftConfig, Trainer, held_out, rate_at  # noqa: E402
 from cordillera.train.store import open_stores, write_store  # noqa: E402
 
 HERE = Place(0, 1, torch.device("cpu"), False)
@@ -184,9 +184,21 @@ def test_the_objective_plans_what_the_model_plans(cfg, rows):
 
 def test_no_gradient_of_the_flow_reaches_the_decoder(cfg, rows):
     model = new_vla(cfg)
-    Objective(model)(assemble(rows, np.arange(4), cfg, LOUD, 0))[2].backward()
+    losses = dict(zip(LOSSES, Objective(model)(assemble(rows, np.arange(4), cfg, LOUD, 0)), strict=True))
+    (losses["flow"] + losses["path"]).backward()
     assert all(p.grad is None or not p.grad.any() for p in (*model.text.parameters(), *model.vision.parameters()))
     assert all(p.grad is not None for p in model.expert.parameters())
+
+
+def test_the_course_teaches_the_decoder_and_the_eyes(cfg, rows):
+    model = new_vla(cfg)
+    objective = Objective(model)
+    torch.nn.init.normal_(objective.course.head.weight)  # it begins with zeros, which let nothing pass
+    losses = dict(zip(LOSSES, objective(assemble(rows, np.arange(4), cfg, LOUD, 0)), strict=True))
+    losses["course"].backward()
+    assert all(p.grad is None or not p.grad.any() for p in model.expert.parameters())
+    assert any(p.grad is not None and p.grad.any() for p in model.text.layers.parameters())
+    assert any(p.grad is not None and p.grad.any() for p in model.vision.parameters())
 
 
 # ------------------------------------------------------------------- the loop

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cordillera.policy.vla.actions import initial_speed
 from cordillera.policy.vla.config import VisionConfig, VlaConfig
 from cordillera.train.samples import DECISION
 from cordillera.train.store import Rows
@@ -33,6 +34,7 @@ class Batch:
     actions: Tensor  # (B, N, 2) normalised
     noise: Tensor  # (B, K, N, 2)
     time: Tensor  # (B, K)
+    speed_mps: Tensor  # (B,) at the start of the plan
     looks: Tensor  # (B, I, rows, cols, CHANNELS) uint8, what the pictures show; all 0 where that is not known
 
 
@@ -49,6 +51,7 @@ class Assembly:
     """How rows become a batch."""
 
     draws: int = 4  # noises of the flow for each window: they share the prompt's cost
+    early: float = 2.0  # times of the flow are uniform to this power: the first steps decide where it goes
     unsaid: float = 0.3  # share of windows whose words are left out, so that driving without words is learned too
     unsaid_easy: float = 0.5  # the same where there is nothing to say; there, saying nothing is learned
     future_tokens: bool = True
@@ -99,6 +102,7 @@ def assemble(rows: Rows, which: NDArray[np.int64], config: VlaConfig, how: Assem
             targets[1, row, end - 1 : end + extra - 1] = held["tokens"][row]
     noise = torch.Generator().manual_seed(int(chance.integers(2**62)))
     count, points = len(which), held["actions"].shape[1]
+    speed = initial_speed(held["history_xyz"], held["history_rot"], config.action_space)
     tensor = torch.from_numpy
     return Batch(
         images=tensor(rows.pictures(held["image_of"])),
@@ -110,7 +114,8 @@ def assemble(rows: Rows, which: NDArray[np.int64], config: VlaConfig, how: Assem
         start=tensor(held["next_position"] + said),
         actions=tensor(held["actions"]),
         noise=torch.randn((count, how.draws, points, 2), generator=noise),
-        time=torch.rand((count, how.draws), generator=noise),
+        time=torch.rand((count, how.draws), generator=noise) ** how.early,
+        speed_mps=tensor(speed.astype(np.float32)),
         looks=tensor(rows.shown(held["image_of"])),
     )
 

@@ -1,9 +1,10 @@
 """Stored rows -> trained weights: the whole loop of supervised training.
 
-One loss of four parts: the next token of the reasoning, the next token of the future (binned actions), the flow of the
-action expert from noise to the driven actions, on draws of noise and time, and what each patch of the pictures shows
-(see `train.eyes`). The expert reads keys and values of the text decoder that carry no gradient, so the words are not
-bent to serve the plan. The first steps may be glances: pictures alone, for the vision tower alone.
+One loss of six parts: the next token of the reasoning; the next token of the future (binned actions); the flow of the
+action expert from noise to the driven actions, on draws of noise and time; how far the path to which that flow points
+lies from the driven one, and the course that the decoder sees for itself (see `train.course`); and what each patch of
+the pictures shows (see `train.eyes`). The expert reads keys and values of the text decoder that carry no gradient, so
+the words are not bent to serve the plan. The first steps may be glances: pictures alone, for the vision tower alone.
 
 What is random is a function of the seed, the step and the process, so a run that was stopped goes on as if it had not.
 """
@@ -44,6 +45,7 @@ from cordillera.train.batch import (
     images_to_patches,
     moved,
 )
+from cordillera.train.course import Course, miss
 from cordillera.train.eyes import SCORED, Eyes, rarity_of
 from cordillera.train.samples import balance
 from cordillera.train.setup import Place, agreed, part_of, sharded, wait_for_all, whole
@@ -52,7 +54,7 @@ from cordillera.train.store import Rows
 STATE = "training.safetensors"
 Weights = dict[str, Tensor]
 SPARED = ("save_every", "look_every", "loaders")  # what a run may go on with otherwise
-LOSSES = ("words", "tokens", "flow", "sight")
+LOSSES = ("words", "tokens", "flow", "path", "course", "sight")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class SftConfig:
     word_weight: float = 1.0
     token_weight: float = 0.3
     flow_weight: float = 1.0
+    path_weight: float = 0.5
+    course_weight: float = 0.5
     sight_weight: float = 1.0
     glances: int = 0  # first steps, in which only the vision tower learns, from pictures alone
     pictures: int = 128  # of such a step and process
@@ -92,11 +96,12 @@ class SftResult:
 
 
 class Objective(nn.Module):
-    """A batch -> the three losses; or, with `plans`, sampled actions for the same context."""
+    """A batch -> its losses; or, with `plans`, sampled actions for the same context."""
 
     def __init__(self, model: VLA, rarity: Tensor | None = None) -> None:
         super().__init__()
         self.model, self.eyes = model, Eyes(model.config.vision, rarity)
+        self.course = Course(model.config.text.hidden_size, model.config.action_space)
 
     def features(self, images: Tensor) -> Tensor:
         """Pictures (N, H, W, 3) -> what the vision tower makes of them (levels, N, tokens, C)."""
@@ -106,7 +111,7 @@ class Objective(nn.Module):
         return vision.same_grid(patches, *vision.tables(*grid, patches.device))
 
     def forward(self, batch: Batch | Glance, plans: int = 0) -> Tensor:
-        """Losses (4,) as in LOSSES; with `plans`, normalised actions (B, plans, N, 2) from the batch's first noises."""
+        """Losses (6,) as in LOSSES; with `plans`, normalised actions (B, plans, N, 2) from the batch's first noises."""
         if isinstance(batch, Glance):
             seen = self.eyes(self.features(batch.images), batch.looks)
             return torch.stack([*seen.new_zeros(len(LOSSES) - 1), seen])
@@ -131,9 +136,14 @@ class Objective(nn.Module):
             return model.expert.sample(batch.noise[:, :plans], context, config.flow_steps)
         action, moment = batch.actions[:, None], batch.time[..., None, None]
         noisy = moment * action + (1.0 - moment) * batch.noise
-        flow = functional.mse_loss(model.expert.velocity(noisy, batch.time, context).float(), action - batch.noise)
+        velocity = model.expert.velocity(noisy, batch.time, context).float()
+        flow = functional.mse_loss(velocity, action - batch.noise)
+        speed, end = batch.speed_mps, batch.seen.sum(1) - 1
+        path = miss(noisy + (1.0 - moment) * velocity, action, speed[:, None], config.action_space)
+        course = self.course(hidden[torch.arange(count, device=end.device), end], batch.actions, speed)
         sight = self.eyes(features, batch.looks.flatten(0, 1))
-        return torch.stack([*(self.next_token(hidden, target) for target in batch.targets), flow, sight])
+        words = (self.next_token(hidden, target) for target in batch.targets)
+        return torch.stack([*words, flow, path, course, sight])
 
     def next_token(self, hidden: Tensor, target: Tensor) -> Tensor:
         """Hidden states (B, L, C) and the ids that follow -> mean cross-entropy over those that are learned."""
@@ -180,8 +190,8 @@ class Trainer:
         self.step = 0
         self.pool = ThreadPoolExecutor(config.loaders) if config.loaders else None
         self.coming: dict[int, Future[Batch | Glance]] = {}
-        weights = config.word_weight, config.token_weight, config.flow_weight, config.sight_weight
-        self.scale = torch.tensor(weights, device=place.device)
+        said, planned = (config.word_weight, config.token_weight), (config.flow_weight, config.path_weight)
+        self.scale = torch.tensor([*said, *planned, config.course_weight, config.sight_weight]).to(place.device)
 
     # ------------------------------------------------------------------ a step
 
@@ -311,7 +321,7 @@ class Trainer:
 
 @torch.no_grad()
 def held_out(trainer: Trainer, rows: Rows, most: int = 256, plans: int = 6) -> dict[str, float]:
-    """Rows that were not trained on -> the three losses, and the ADE of sampled plans in m beside constant velocity.
+    """Rows that were not trained on -> the losses, and the ADE of sampled plans in m beside constant velocity.
 
     The plans are made on the words as given. minADE6 takes the best of six by the whole horizon, ADE their mean.
     """

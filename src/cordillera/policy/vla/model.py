@@ -6,6 +6,7 @@ thought. They are separate calls: reasoning may run rarely and acting often, or 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -271,7 +272,10 @@ class VLA(nn.Module):
 
 
 def new_vla(config: VlaConfig, seed: int = 0) -> VLA:
-    """A configuration -> an untrained model: matrices normal with standard deviation 0.02, norms one, biases zero."""
+    """A configuration -> an untrained model: matrices normal with standard deviation 0.02, norms one, biases zero.
+
+    The tokens that are numbers begin as neighbours of each other, see `ordered`.
+    """
     model = VLA(config)
     source = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -280,4 +284,19 @@ def new_vla(config: VlaConfig, seed: int = 0) -> VLA:
                 parameter.normal_(0.0, 0.02, generator=source)
             elif name.endswith("bias"):
                 parameter.zero_()
+        numbers = slice(config.traj_start, config.traj_start + config.traj_vocab_size)
+        table = model.text.embed_tokens.weight
+        table[numbers] = ordered(config.traj_vocab_size, table.shape[1], source).to(table)
     return model.eval()
+
+
+def ordered(count: int, width: int, source: torch.Generator) -> Tensor:
+    """How many numbers -> their first embeddings (count, width), like those of words in size, but near for near ones.
+
+    A random mixture of sines and cosines of the number, 4 to 512 of them to a period. From embeddings that know no
+    order every bin of a bearing or a speed would have to be learned by itself.
+    """
+    rates = 2.0 * math.pi / torch.logspace(math.log10(4.0), math.log10(512.0), 16)
+    angle = torch.arange(count)[:, None] * rates
+    waves = torch.cat([angle.sin(), angle.cos()], dim=-1) / math.sqrt(len(rates))
+    return 0.02 * waves @ torch.randn((waves.shape[1], width), generator=source)
