@@ -31,16 +31,8 @@ from cordillera.policy.vla.tokenizer import VlaTokenizer
 from cordillera.types import Decision, Observation, ReasoningTrace, Trajectory
 
 Array = NDArray[np.float32]
+FORMAT = 2  # of the folder
 HIDDEN = np.float32(-1e9)  # bias of a slot that a token must not see
-
-
-def quantise_graph(source: Path, target: Path) -> None:
-    """An ONNX file -> the same with int8 weights in its matrix products, activations quantised on the fly."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    part = target.with_suffix(".part")
-    quantize_dynamic(source, part, weight_type=QuantType.QInt8, per_channel=True)
-    part.replace(target)
 
 
 @dataclass(frozen=True)
@@ -59,23 +51,21 @@ class StudentConfig:
     seed: int = 0
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Memory:
-    """Keys and values of the tokens read so far, in numpy."""
+    """Keys and values of the tokens read so far, one array (1, KV, S, D) a layer."""
 
-    keys: Array  # (L, KV, D, S) transposed, as the graphs take them
-    values: Array  # (L, KV, S, D)
+    keys: list[Array]
+    values: list[Array]
 
-    def extended(self, pairs: list[Array]) -> Memory:
-        """The same with further tokens behind; `pairs` holds the keys, then the values of each layer."""
-        layers = len(pairs) // 2
-        keys, values = np.stack(pairs[:layers]), np.stack(pairs[layers:])
-        return Memory(np.concatenate([self.keys, keys], axis=3), np.concatenate([self.values, values], axis=2))
+    @property
+    def length(self) -> int:
+        """S, the number of tokens."""
+        return self.keys[0].shape[2]
 
     def chosen(self, places: NDArray[np.int64]) -> Memory:
         """The tokens at the given places, in that order."""
-        keys, values = self.keys[:, :, :, places], self.values[:, :, places]
-        return Memory(np.ascontiguousarray(keys), np.ascontiguousarray(values))
+        return Memory([k.take(places, axis=2) for k in self.keys], [v.take(places, axis=2) for v in self.values])
 
     def feeds(self, layers: int) -> dict[str, Array]:
         """The first layers' keys and values under the names of the graphs' inputs."""
@@ -108,7 +98,7 @@ class Student:
     ) -> None:
         folder = Path(folder)
         facts = folder / "student.json"
-        if not facts.is_file() or json.loads(facts.read_text()).get("format") != 1:
+        if not facts.is_file() or json.loads(facts.read_text()).get("format") != FORMAT:
             raise ValueError(f"{facts}: missing or of another format; write the folder with vla.export.export")
         self.config, self.grammar, self.parse, self.name = config, grammar, parse, name
         self.model = read_config(folder)
@@ -117,15 +107,19 @@ class Student:
         )
         self.prompt = Prompt(self.model, self.tokenizer)
         self.embeddings: Array = np.load(folder / "embeddings.npy")
+        self.places: Array = np.load(folder / "places.npy")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = config.threads
         options.log_severity_level = 3
+        # the graphs are written in fused operators; fusing sums into layer norms as well would make them slower
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         self.graphs = {
             name: onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
             for name in ("vision", "text", "action")
         }
         self.features: dict[ImageKey, Array] = {}
-        self.last: tuple[Inputs, Memory] | None = None
+        self.grids: dict[tuple[int, int], dict[str, Array]] = {}  # what the vision graph takes beside the patches
+        self.last: tuple[Inputs, Memory, NDArray[np.int64]] | None = None  # and each prompt token's place in memory
         self.windows = 0
         self.timing: Timing | None = None
 
@@ -142,36 +136,50 @@ class Student:
     def see(self, inputs: Inputs) -> None:
         """Compute the features of images that are not known yet, and forget those that left the window."""
         fresh = [i for i, key in enumerate(inputs.keys) if key not in self.features]
+        vision = self.model.vision
         for grid in dict.fromkeys(inputs.grids[i] for i in fresh):
             members = [i for i in fresh if inputs.grids[i] == grid]
-            patches = np.stack([inputs.patches[i] for i in members])  # type: ignore[arg-type]
-            index, weight, cos, sin = vision_tables(self.model.vision, *grid)
-            (out,) = self._run("vision", patches=patches, index=index, weight=weight, cos=cos, sin=sin)
+            stacked = np.stack([inputs.patches[i] for i in members])  # type: ignore[arg-type]
+            frames = stacked.reshape(*stacked.shape[:2], vision.in_channels, vision.temporal_patch_size, -1)
+            patches = frames[:, :, :, 0].reshape(*stacked.shape[:2], -1)  # all frames of a patch are the same
+            out = np.stack(self._run("vision", patches=patches, **self._grid(grid)))
             self.features |= {inputs.keys[i]: out[:, place] for place, i in enumerate(members)}
         self.features = {key: self.features[key] for key in inputs.keys}
 
+    def _grid(self, grid: tuple[int, int]) -> dict[str, Array]:
+        """Rows and columns of patches -> their places' features and rotary tables, worked out once."""
+        if grid not in self.grids:
+            index, weight, cos, sin = vision_tables(self.model.vision, *grid)
+            half = cos.shape[1] // 2
+            place = (self.places[index] * weight[..., None]).sum(axis=0)
+            self.grids[grid] = {"place": place, "cos": cos[:, :half].copy(), "sin": sin[:, :half].copy()}
+        return self.grids[grid]
+
     def text(
         self, x: Array, deep: Array, positions: NDArray[np.int64], past: Memory, seen: NDArray[np.bool_]
-    ) -> tuple[Array, list[Array]]:
+    ) -> tuple[Array, Memory]:
         """Embeddings (Q, C), deepstack (levels, Q, C), positions (3, Q), past and what each token sees (Q, P + Q).
 
-        Returns the logits after the last token (V,), and the new tokens' keys and values of each layer.
+        Returns the logits after the last token (V,), and the past with the new tokens behind it.
         """
-        decoder = self.model.text
-        fixed = self._fixed(positions, past, seen, decoder)
-        logits, *pairs = self._run("text", x=x, deep=deep, **fixed)
-        return logits, pairs
+        levels = {f"deep{n}": level[None] for n, level in enumerate(deep)}
+        fixed = self._fixed(positions, past, seen, self.model.text)
+        logits, *pairs = self._run("text", x=x[None], **levels, **fixed)
+        return logits[0, 0], Memory(pairs[0::2], pairs[1::2])
 
     def _fixed(
         self, positions: NDArray[np.int64], past: Memory, seen: NDArray[np.bool_], decoder: DecoderConfig
     ) -> dict[str, Array]:
         """What text and action graph take alike: rotary tables, mask as a bias for each query head, the past."""
         cos, sin = text_rotary(positions, decoder)
-        bias = np.tile(np.where(seen, np.float32(0.0), HIDDEN), (decoder.num_heads // decoder.num_kv_heads, 1))
-        return {"cos": cos[:, None], "sin": sin[:, None], "bias": bias} | past.feeds(decoder.num_layers)
+        bias = np.where(seen, np.float32(0.0), HIDDEN).repeat(decoder.num_heads // decoder.num_kv_heads, axis=0)
+        return {"cos": cos, "sin": sin, "bias": bias} | past.feeds(decoder.num_layers)
 
     def read(self, inputs: Inputs) -> tuple[Array, Memory, int]:
-        """A prompt whose images are known -> logits after it (V,), its memory, and how many tokens were reused."""
+        """A prompt whose images are known -> logits after it (V,), its memory, and how many tokens were reused.
+
+        The reused tokens stand first in the memory: where a token stands does not matter, only what it may see.
+        """
         levels = len(self.model.vision.deepstack_visual_indexes)
         total = len(inputs.ids)
         x = self.embeddings[inputs.ids]
@@ -186,21 +194,23 @@ class Student:
             source = reusable(inputs, self.last[0], self.model.ids.image, shift)
         self.windows += 1
         into, rest = np.flatnonzero(source >= 0), np.flatnonzero(source < 0)
-        layers, pairs, dim = self.model.text.num_layers, self.model.text.num_kv_heads, self.model.text.head_dim
-        past = Memory(np.zeros((layers, pairs, dim, 0), np.float32), np.zeros((layers, pairs, 0, dim), np.float32))
-        if self.last is not None and len(into):
-            taken = source[into]
-            delta = inputs.positions[:, into] - self.last[0].positions[:, taken]
-            past = self.last[1].chosen(taken)
-            past.keys = turn_keys(past.keys, delta, self.model.text)
+        past = self._taken(inputs, into, source[into])
         order = np.concatenate([into, rest])
         seen = order[None, :] <= rest[:, None]
-        logits, fresh = self.text(x[rest], deep[:, rest], inputs.positions[:, rest], past, seen)
-        memory = past.extended(fresh)
-        if len(into):
-            memory = memory.chosen(np.argsort(order))
-        self.last = (inputs, memory)
+        logits, memory = self.text(x[rest], deep[:, rest], inputs.positions[:, rest], past, seen)
+        self.last = (inputs, memory, np.argsort(order))
         return logits, memory, len(into)
+
+    def _taken(self, inputs: Inputs, into: NDArray[np.int64], taken: NDArray[np.int64]) -> Memory:
+        """The last prompt's tokens `taken`, their keys turned to where the new prompt's tokens `into` stand."""
+        decoder = self.model.text
+        if self.last is None or not len(into):
+            none = np.zeros((1, decoder.num_kv_heads, 0, decoder.head_dim), np.float32)
+            return Memory([none] * decoder.num_layers, [none] * decoder.num_layers)
+        before, memory, slots = self.last
+        past = memory.chosen(slots[taken])
+        delta = inputs.positions[:, into] - before.positions[:, taken]
+        return Memory([turn_keys(keys, delta, decoder) for keys in past.keys], past.values)
 
     def has_nothing_to_say(self, logits: Array) -> bool:
         """Logits after the prompt -> whether the model would rather end its words than begin them."""
@@ -232,12 +242,11 @@ class Student:
                 if grammar:
                     more, state = forced(grammar, grammar.advance(state, token))
                     fresh += more
-            count, held = len(fresh), memory.keys.shape[3]
+            count, held = len(fresh), memory.length
             x = self.embeddings[fresh]
             places = np.broadcast_to(position + len(tokens) + np.arange(count), (3, count))
             seen = np.concatenate([np.ones((count, held), bool), np.tri(count, dtype=bool)], axis=1)
-            logits, pairs = self.text(x, np.zeros((levels, *x.shape), np.float32), places, memory, seen)
-            memory = memory.extended(pairs)
+            logits, memory = self.text(x, np.zeros((levels, *x.shape), np.float32), places, memory, seen)
             tokens += fresh
             if self.model.ids.future_start in fresh:
                 return tokens, memory
@@ -261,13 +270,12 @@ class Student:
         places = np.broadcast_to(np.tile(position + np.arange(tokens), samples), (3, samples * tokens))
         sample = np.repeat(np.arange(samples), tokens)
         own = sample[:, None] == sample
-        seen = np.concatenate([np.ones((len(own), memory.keys.shape[3]), bool), own], axis=1)
+        seen = np.concatenate([np.ones((len(own), memory.length), bool), own], axis=1)
         fixed = self._fixed(places, memory, seen, self.model.expert)
         x = noise
         times = np.linspace(0.0, 1.0, steps + 1, dtype=np.float32)
         for i in range(steps):
-            now = np.full(samples, times[i], np.float32)
-            x = x + (times[i + 1] - times[i]) * self._run("action", actions=x, time=now, **fixed)[0]
+            x = x + (times[i + 1] - times[i]) * self._run("action", actions=x, time=times[i : i + 1], **fixed)[0]
         if not np.isfinite(x).all():
             raise ValueError(f"{self.name}: the action graph produced NaN or infinite actions")
         return x

@@ -38,29 +38,32 @@ def vision_tables(config: VisionConfig, rows: int, cols: int) -> tuple[NDArray[n
     return index, weight.astype(np.float32), np.cos(angle), np.sin(angle)
 
 
-def text_rotary(positions: NDArray[np.int64], config: DecoderConfig) -> tuple[Table, Table]:
-    """Positions (3, S) -> cosines and signed sines (S, head_dim): `layers.rotary` for one prompt, in numpy.
+@lru_cache(maxsize=8)
+def _rotary_pairs(config: DecoderConfig) -> tuple[NDArray[np.int64], Table]:
+    """For each rotary pair (D / 2,) the axis that turns it, and how fast: see `layers.rotary`."""
+    pair = np.arange(config.head_dim // 2)
+    axis = np.zeros(len(pair), np.int64)
+    for other in (1, 2):
+        axis[(pair % 3 == other) & (pair < 3 * config.mrope_section[other])] = other
+    powers = np.arange(0, config.head_dim, 2, dtype=np.float32) / config.head_dim
+    return axis, (1.0 / np.float32(config.rope_theta) ** powers).astype(np.float32, copy=False)
 
-    The first half of the sines is negated: heads x turn to x * cos + swap(x) * sin, where swap exchanges the halves.
+
+def text_rotary(positions: NDArray[np.int64], config: DecoderConfig) -> tuple[Table, Table]:
+    """Positions (3, S) -> cosines and sines (S, head_dim / 2): `layers.rotary` for one prompt, in numpy.
+
+    Pair i of a head is its components i and i + head_dim / 2.
     """
-    half = config.head_dim // 2
-    rates = 1.0 / np.float32(config.rope_theta) ** (
-        np.arange(0, config.head_dim, 2, dtype=np.float32) / config.head_dim
-    )
-    angle = positions[..., None].astype(np.float32) * rates
-    pair = np.arange(half)
-    mixed = angle[0]
-    for axis in (1, 2):
-        mixed = np.where((pair % 3 == axis) & (pair < 3 * config.mrope_section[axis]), angle[axis], mixed)
-    cos, sin = np.cos(mixed), np.sin(mixed)
-    return np.concatenate([cos, cos], axis=-1), np.concatenate([-sin, sin], axis=-1)
+    axis, rates = _rotary_pairs(config)
+    angle = positions[axis].T.astype(np.float32) * rates
+    return np.cos(angle), np.sin(angle)
 
 
 def turn_keys(keys: Table, delta: NDArray[np.int64], config: DecoderConfig) -> Table:
-    """Rotated keys (L, KV, D, S) -> the same at positions moved by delta (3, S); rotations add up, so this is exact."""
+    """Rotated keys (..., S, D) -> the same at positions moved by delta (3, S); rotations add up, so this is exact."""
     if not delta.any():
-        return np.ascontiguousarray(keys)
+        return keys
     cos, sin = text_rotary(delta, config)
-    first, second = np.split(keys, 2, axis=2)
-    turned = keys * cos.T + np.concatenate([second, first], axis=2) * sin.T
+    first, second = np.split(keys, 2, axis=-1)
+    turned = np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
     return turned.astype(np.float32, copy=False)
