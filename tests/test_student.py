@@ -100,6 +100,22 @@ def test_the_student_decides_repeatably(folder):
     assert silent.reasoning is None and silent.policy == "student"
 
 
+def test_words_do_not_depend_on_the_guess_that_speeds_them_up(folder):
+    student = build(folder)
+    inputs = student.prompt.encode(observe(2))
+    student.see(inputs)
+    logits, memory, _ = student.read(inputs)
+    tokens, held = student.speak(logits, memory, inputs.next_position)
+    other = TOKENIZER.encode("Keep the gap to the")
+    for guess in (tokens, tokens[:-2] + other, tokens + other, other, tokens[:1] + other):
+        student.said = guess
+        again, kept = student.speak(logits, memory, inputs.next_position)
+        assert again == tokens == student.said and kept.length == held.length == memory.length + len(tokens)
+        gaps = [np.abs(a - b).max() for a, b in zip(kept.keys + kept.values, held.keys + held.values, strict=True)]
+        assert max(gaps) < 1e-4
+    assert student.afresh(1).said == []
+
+
 def test_bad_input_and_endless_words_give_no_trajectory(folder, tmp_path):
     student = build(folder)
     bad = observe()

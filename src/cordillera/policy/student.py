@@ -67,6 +67,12 @@ class Memory:
         """The tokens at the given places, in that order."""
         return Memory([k.take(places, axis=2) for k in self.keys], [v.take(places, axis=2) for v in self.values])
 
+    def first(self, count: int) -> Memory:
+        """The first tokens alone."""
+        if count == self.length:
+            return self
+        return Memory([k[:, :, :count] for k in self.keys], [v[:, :, :count] for v in self.values])
+
     def feeds(self, layers: int) -> dict[str, Array]:
         """The first layers' keys and values under the names of the graphs' inputs."""
         return {f"k{n}": self.keys[n] for n in range(layers)} | {f"v{n}": self.values[n] for n in range(layers)}
@@ -121,13 +127,14 @@ class Student:
         self.grids: dict[tuple[int, int], dict[str, Array]] = {}  # what the vision graph takes beside the patches
         self.last: tuple[Inputs, Memory, NDArray[np.int64]] | None = None  # and each prompt token's place in memory
         self.windows = 0
+        self.said: list[int] = []  # the last words
         self.timing: Timing | None = None
 
     def afresh(self, seed: int) -> Student:
         """Another seed -> a student on the same graphs that has seen nothing yet; both may run at the same time."""
         other = copy(self)
         other.config, other.features = replace(self.config, seed=seed), {}
-        other.last, other.windows, other.timing = None, 0, None
+        other.last, other.windows, other.said, other.timing = None, 0, [], None
         return other
 
     def _run(self, name: str, **inputs: NDArray) -> list[Array]:
@@ -156,16 +163,22 @@ class Student:
         return self.grids[grid]
 
     def text(
-        self, x: Array, deep: Array, positions: NDArray[np.int64], past: Memory, seen: NDArray[np.bool_]
+        self,
+        x: Array,
+        deep: Array,
+        positions: NDArray[np.int64],
+        past: Memory,
+        seen: NDArray[np.bool_],
+        tail: int = 1,
     ) -> tuple[Array, Memory]:
         """Embeddings (Q, C), deepstack (levels, Q, C), positions (3, Q), past and what each token sees (Q, P + Q).
 
-        Returns the logits after the last token (V,), and the past with the new tokens behind it.
+        Returns the logits after the last tokens (tail, V), and the past with the new tokens behind it.
         """
         levels = {f"deep{n}": level[None] for n, level in enumerate(deep)}
         fixed = self._fixed(positions, past, seen, self.model.text)
-        logits, *pairs = self._run("text", x=x[None], **levels, **fixed)
-        return logits[0, 0], Memory(pairs[0::2], pairs[1::2])
+        logits, *pairs = self._run("text", x=x[None], tail=np.array([-tail]), **levels, **fixed)
+        return logits[0], Memory(pairs[0::2], pairs[1::2])
 
     def _fixed(
         self, positions: NDArray[np.int64], past: Memory, seen: NDArray[np.bool_], decoder: DecoderConfig
@@ -199,7 +212,7 @@ class Student:
         seen = order[None, :] <= rest[:, None]
         logits, memory = self.text(x[rest], deep[:, rest], inputs.positions[:, rest], past, seen)
         self.last = (inputs, memory, np.argsort(order))
-        return logits, memory, len(into)
+        return logits[-1], memory, len(into)
 
     def _taken(self, inputs: Inputs, into: NDArray[np.int64], taken: NDArray[np.int64]) -> Memory:
         """The last prompt's tokens `taken`, their keys turned to where the new prompt's tokens `into` stand."""
@@ -224,33 +237,52 @@ class Student:
         return np.arange(self.model.traj_start, self.model.traj_start + self.model.traj_vocab_size)
 
     def speak(self, logits: Array, memory: Memory, position: int) -> tuple[list[int], Memory]:
-        """Logits after the prompt -> generated tokens up to <|traj_future_start|>, and the memory with them in it."""
+        """Logits after the prompt -> generated tokens up to <|traj_future_start|>, and the memory with them in it.
+
+        Words change seldom from one decision to the next. So the last ones are read again at once as a guess, and
+        kept as far as the model chooses the same tokens anew.
+        """
         chance = np.random.default_rng(self.config.seed)
-        levels = len(self.model.vision.deepstack_visual_indexes)
-        tokens: list[int] = []
-        grammar: Grammar | None = self.grammar
+        grammar, guess = self.grammar, self.said
         if self.has_nothing_to_say(logits):
-            grammar = TokenTrie([self.tokenizer.encode(CLOSING)])
+            grammar, guess = TokenTrie([self.tokenizer.encode(CLOSING)]), []
         state: Any = grammar.start() if grammar else None
+        tokens: list[int] = []
+        heard: list[int] = []  # whose keys and values the memory holds
+        rows = logits[None]  # the logits after the prompt, then after each token heard
+        if guess:
+            heard, (rows, memory) = guess, self._hear(guess, rows, memory, position)
         while len(tokens) < self.config.max_new_tokens:
             fresh: list[int] = []
             if grammar:
                 fresh, state = forced(grammar, state)
             if not fresh:
-                token = self._draw(logits, state, chance)
+                token = self._draw(rows[len(tokens)], state, chance)
                 fresh = [token]
                 if grammar:
                     more, state = forced(grammar, grammar.advance(state, token))
                     fresh += more
-            count, held = len(fresh), memory.length
-            x = self.embeddings[fresh]
-            places = np.broadcast_to(position + len(tokens) + np.arange(count), (3, count))
-            seen = np.concatenate([np.ones((count, held), bool), np.tri(count, dtype=bool)], axis=1)
-            logits, memory = self.text(x, np.zeros((levels, *x.shape), np.float32), places, memory, seen)
             tokens += fresh
+            if tokens != heard[: len(tokens)]:
+                differ = [n for n, (a, b) in enumerate(zip(tokens, heard, strict=False)) if a != b]
+                same = differ[0] if differ else len(heard)
+                memory = memory.first(memory.length - len(heard) + same)
+                rows, memory = self._hear(tokens[same:], rows[: same + 1], memory, position + same)
+                heard = list(tokens)
             if self.model.ids.future_start in fresh:
-                return tokens, memory
+                self.said = tokens
+                return tokens, memory.first(memory.length - len(heard) + len(tokens))
         raise RuntimeError(f"{self.name}: the reasoning did not end within {self.config.max_new_tokens} tokens")
+
+    def _hear(self, tokens: list[int], rows: Array, memory: Memory, position: int) -> tuple[Array, Memory]:
+        """Words from a position on -> the rows with the logits after each of them, the memory with them in it."""
+        count, held = len(tokens), memory.length
+        x = self.embeddings[tokens]
+        deep = np.zeros((len(self.model.vision.deepstack_visual_indexes), *x.shape), np.float32)
+        places = np.broadcast_to(position + np.arange(count), (3, count))
+        seen = np.concatenate([np.ones((count, held), bool), np.tri(count, dtype=bool)], axis=1)
+        after, memory = self.text(x, deep, places, memory, seen, tail=count)
+        return np.concatenate([rows, after]), memory
 
     def _draw(self, logits: Array, state: object, chance: np.random.Generator) -> int:
         if self.grammar:

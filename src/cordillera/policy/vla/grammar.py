@@ -6,6 +6,7 @@ model, and feeds such forced tokens together with the next free one.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,6 +20,9 @@ class Grammar(Protocol):
     def allowed(self, state: Any) -> Sequence[int]: ...
 
     def advance(self, state: Any, token: int) -> Any: ...
+
+
+KNOWN = 4096  # states that a text grammar keeps
 
 
 @dataclass(eq=False)
@@ -66,8 +70,17 @@ class TextGrammar:
         self, following: Callable[[str], Iterable[str]], encode: Callable[[str], list[int]], closing: Sequence[int]
     ) -> None:
         self.following, self.encode, self.closing = following, encode, tuple(closing)
+        self.known: OrderedDict[str, _Progress] = OrderedDict()  # the latest states: words repeat
 
     def _at(self, text: str) -> _Progress:
+        found = self.known.get(text)
+        if found is None:
+            found = self.known[text] = self._worked_out(text)
+            if len(self.known) > KNOWN:
+                self.known.popitem(last=False)
+        return found
+
+    def _worked_out(self, text: str) -> _Progress:
         root, leaves = _Node(), []
         for piece in self.following(text):
             node = root

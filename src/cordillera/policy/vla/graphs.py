@@ -92,12 +92,16 @@ class Sketch:
         return self.one("RotaryEmbedding", x, self.ints(0), cos, sin, domain=CONTRIB, num_heads=heads)
 
     def model(self, inputs: dict[str, tuple[int | str, ...]], outputs: dict[str, str]) -> ModelProto:
-        """Inputs' shapes by name, and the tensors that leave under other names -> the model."""
+        """Inputs' shapes by name, and the tensors that leave under other names -> the model; "tail" is an integer."""
+        kinds = {"tail": TensorProto.INT64}
         ends = [helper.make_node("Identity", [tensor], [name]) for name, tensor in outputs.items()]
         graph: GraphProto = helper.make_graph(
             [*self.nodes, *ends],
             "graph",
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+            [
+                helper.make_tensor_value_info(name, kinds.get(name, TensorProto.FLOAT), shape)
+                for name, shape in inputs.items()
+            ],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
             self.weights,
         )
@@ -161,23 +165,24 @@ def attention(sketch: Sketch, layer: DecoderLayer, x: str, tables: Tables, numbe
 
 
 def last_attention(sketch: Sketch, layer: DecoderLayer, x: str, tables: Tables, number: int) -> tuple[str, list[str]]:
-    """The same with the last token's output alone, which is all that is read behind the last layer."""
+    """The same with the tail's output alone, which is all that is read behind the last layer."""
     own, weights = layer.self_attn, LayerWeights.of(layer)
     heads, pairs = own.heads, own.kv_heads
     query_bias, key_bias, value_bias = weights.biases or (None, None, None)
-    query = sketch.linear(last(sketch, x, 1), weights.query, query_bias)
+    query = sketch.linear(tail(sketch, x, 1), weights.query, query_bias)
     query = _normed(sketch, query, weights.norm[:heads], own.q_norm.eps)
-    query = sketch.turned(query, last(sketch, tables.cos, 0), last(sketch, tables.sin, 0), heads)
+    query = sketch.turned(query, tail(sketch, tables.cos, 0), tail(sketch, tables.sin, 0), heads)
     key = _normed(sketch, sketch.linear(x, weights.key, key_bias), weights.norm[heads:], own.k_norm.eps)
     key = sketch.turned(key, tables.cos, tables.sin, pairs)
     value = sketch.linear(x, weights.value, value_bias)
-    bias = last(sketch, tables.bias, 0, heads // pairs)
+    bias = tail(sketch, tables.bias, 0, heads // pairs)
     return _attended(sketch, layer, query, [key, value], bias, number)
 
 
-def last(sketch: Sketch, x: str, axis: int, count: int = 1) -> str:
-    """The last `count` places along an axis."""
-    return sketch.one("Slice", x, sketch.ints(-count), sketch.ints(2**31 - 1), sketch.ints(axis))
+def tail(sketch: Sketch, x: str, axis: int, each: int = 1) -> str:
+    """The tail's places along an axis, of which every token has `each`; the input "tail" holds minus its length."""
+    start = "tail" if each == 1 else sketch.one("Mul", "tail", sketch.ints(each))
+    return sketch.one("Slice", x, start, sketch.ints(2**31 - 1), sketch.ints(axis))
 
 
 def _normed(sketch: Sketch, x: str, scale: NDArray[np.float32], eps: float) -> str:
@@ -223,7 +228,10 @@ def table_shapes(layer: DecoderLayer) -> dict[str, tuple[int | str, ...]]:
 
 
 def text_graph(text: TextDecoder, levels: int, int8: bool) -> ModelProto:
-    """x (1, Q, C), deep0.. (1, Q, C), tables, past -> logits after the last token (1, 1, V), present keys, values."""
+    """x (1, Q, C), deep0.. (1, Q, C), tail (1,), tables, past -> logits (1, -tail, V), present keys and values.
+
+    Logits are those after the last tokens: minus `tail` of them.
+    """
     sketch, tables = Sketch(int8), Tables("cos", "sin", "bias")
     layers = list(text.layers)
     x, end = "x", len(layers) - 1
@@ -233,15 +241,15 @@ def text_graph(text: TextDecoder, levels: int, int8: bool) -> ModelProto:
         attend = last_attention if number == end else attention
         out, pair = attend(sketch, layer, h, tables, number)
         presents |= {f"new_k{number}": pair[0], f"new_v{number}": pair[1]}
-        x = last(sketch, x, 1) if number == end else x
+        x = tail(sketch, x, 1) if number == end else x
         x, h = sketch.added(x, out, layer.post_attention_layernorm)
         more = gated(sketch, layer, h)
         if number < levels:
-            deep = last(sketch, f"deep{number}", 1) if number == end else f"deep{number}"
+            deep = tail(sketch, f"deep{number}", 1) if number == end else f"deep{number}"
             more = sketch.one("Add", more, deep)
         x, h = sketch.added(x, more, text.norm if number == end else layers[number + 1].input_layernorm)
     wide = text.config.hidden_size
-    inputs: dict[str, tuple[int | str, ...]] = {"x": (1, "q", wide)}
+    inputs: dict[str, tuple[int | str, ...]] = {"x": (1, "q", wide), "tail": (1,)}
     inputs |= {f"deep{n}": (1, "q", wide) for n in range(levels)} | table_shapes(layers[0])
     logits = sketch.exact(h, values(text.lm_head.weight))
     return sketch.model(inputs | past_shapes(layers[0], len(layers)), {"logits": logits} | presents)
