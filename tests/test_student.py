@@ -69,7 +69,7 @@ def test_prefill_words_and_actions_equal_torch(model, folder):
     held = thought.prefix.cache
     order = held.owner[0, : held.length] >= -1
     assert np.abs(np.concatenate(memory.keys) - held.keys[:, 0, :, : held.length][:, :, order].numpy()).max() < 1e-3
-    noise = np.random.default_rng(0).standard_normal((3, 64, 2)).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal((5, 64, 2)).astype(np.float32)
     ours = student.act(inputs, memory, inputs.next_position + len(tokens), noise)
     theirs = model.act(thought, torch.from_numpy(noise)[None], steps=1).actions[0]
     assert np.abs(ours - theirs).max() < 1e-3
@@ -98,6 +98,14 @@ def test_the_student_decides_repeatably(folder):
     assert student.timing.tokens > 0 and student.timing.reused > 0
     silent = build(folder, reason=False).decide(observe(1))
     assert silent.reasoning is None and silent.policy == "student"
+
+
+def test_more_threads_give_the_same_decision(folder):
+    one = build(folder, samples=7).decide(observe(1))
+    config = StudentConfig(threads=2, flow_steps=1, samples=7)
+    two = Student(folder, config, grammar(TOKENIZER)).decide(observe(1))
+    assert all(np.abs(a.xyz - b.xyz).max() < 1e-3 for a, b in zip(one.candidates, two.candidates, strict=True))
+    assert one.reasoning is not None and same(one.reasoning, two.reasoning)
 
 
 def test_words_do_not_depend_on_the_guess_that_speeds_them_up(folder):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -32,6 +33,7 @@ from cordillera.types import Decision, Observation, ReasoningTrace, Trajectory
 
 Array = NDArray[np.float32]
 FORMAT = 2  # of the folder
+GROUP = 3  # plans of one evaluation: more cost their mask of each other, fewer read the weights oftener
 HIDDEN = np.float32(-1e9)  # bias of a slot that a token must not see
 
 
@@ -91,6 +93,16 @@ class Timing:
     reused: int  # prompt tokens taken from the last window
 
 
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it starves others of a busy core
+    options.log_severity_level = 3
+    # the graphs are written in fused operators; fusing sums into layer norms as well would make them slower
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
 class Student:
     """A folder written by `vla.export.export` as a policy."""
 
@@ -114,15 +126,9 @@ class Student:
         self.prompt = Prompt(self.model, self.tokenizer)
         self.embeddings: Array = np.load(folder / "embeddings.npy")
         self.places: Array = np.load(folder / "places.npy")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = config.threads
-        options.log_severity_level = 3
-        # the graphs are written in fused operators; fusing sums into layer norms as well would make them slower
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        self.graphs = {
-            name: onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
-            for name in ("vision", "text", "action")
-        }
+        shared = {"vision": 1, "text": config.threads, "action": 1}
+        self.graphs = {name: _session(folder / f"{name}.onnx", threads) for name, threads in shared.items()}
+        self.spread = map if config.threads == 1 else ThreadPoolExecutor(config.threads).map  # over images and plans
         self.features: dict[ImageKey, Array] = {}
         self.grids: dict[tuple[int, int], dict[str, Array]] = {}  # what the vision graph takes beside the patches
         self.last: tuple[Inputs, Memory, NDArray[np.int64]] | None = None  # and each prompt token's place in memory
@@ -143,15 +149,18 @@ class Student:
     def see(self, inputs: Inputs) -> None:
         """Compute the features of images that are not known yet, and forget those that left the window."""
         fresh = [i for i, key in enumerate(inputs.keys) if key not in self.features]
-        vision = self.model.vision
-        for grid in dict.fromkeys(inputs.grids[i] for i in fresh):
-            members = [i for i in fresh if inputs.grids[i] == grid]
-            stacked = np.stack([inputs.patches[i] for i in members])  # type: ignore[arg-type]
-            frames = stacked.reshape(*stacked.shape[:2], vision.in_channels, vision.temporal_patch_size, -1)
-            patches = frames[:, :, :, 0].reshape(*stacked.shape[:2], -1)  # all frames of a patch are the same
-            out = np.stack(self._run("vision", patches=patches, **self._grid(grid)))
-            self.features |= {inputs.keys[i]: out[:, place] for place, i in enumerate(members)}
+        found = self.spread(self._look, (inputs.patches[i] for i in fresh), (inputs.grids[i] for i in fresh))
+        self.features |= dict(zip((inputs.keys[i] for i in fresh), found, strict=True))
         self.features = {key: self.features[key] for key in inputs.keys}
+
+    def _look(self, patches: NDArray[np.float32] | None, grid: tuple[int, int]) -> Array:
+        """One image's patches and their rows and columns -> its features (1 + levels, tokens, C)."""
+        if patches is None:
+            raise ValueError("an image has neither patches nor known features")
+        vision = self.model.vision
+        frames = patches.reshape(len(patches), vision.in_channels, vision.temporal_patch_size, -1)
+        single = frames[:, :, 0].reshape(1, len(patches), -1)  # all frames of a patch are the same
+        return np.concatenate(self._run("vision", patches=single, **self._grid(grid)))
 
     def _grid(self, grid: tuple[int, int]) -> dict[str, Array]:
         """Rows and columns of patches -> their places' features and rotary tables, worked out once."""
@@ -296,7 +305,18 @@ class Student:
         return int(chance.choice(allowed, p=share / share.sum()))
 
     def act(self, inputs: Inputs, memory: Memory, position: int, noise: Array) -> Array:
-        """Memory, the actions' first position and noise (K, N, 2) -> normalised actions (K, N, 2)."""
+        """Memory, the actions' first position and noise (K, N, 2) -> normalised actions (K, N, 2).
+
+        The plans run in groups, each on a core of its own: that scales better than sharing out single operators.
+        """
+        groups = [noise[k : k + GROUP] for k in range(0, len(noise), GROUP)]
+        actions = np.concatenate(list(self.spread(lambda group: self._flow(memory, position, group), groups)))
+        if not np.isfinite(actions).all():
+            raise ValueError(f"{self.name}: the action graph produced NaN or infinite actions")
+        return actions
+
+    def _flow(self, memory: Memory, position: int, noise: Array) -> Array:
+        """The same for one group of plans."""
         samples, tokens = len(noise), self.model.action_tokens
         steps = self.config.flow_steps or self.model.flow_steps
         places = np.broadcast_to(np.tile(position + np.arange(tokens), samples), (3, samples * tokens))
@@ -308,8 +328,6 @@ class Student:
         times = np.linspace(0.0, 1.0, steps + 1, dtype=np.float32)
         for i in range(steps):
             x = x + (times[i + 1] - times[i]) * self._run("action", actions=x, time=times[i : i + 1], **fixed)[0]
-        if not np.isfinite(x).all():
-            raise ValueError(f"{self.name}: the action graph produced NaN or infinite actions")
         return x
 
     def decide(self, observation: Observation) -> Decision:
