@@ -11,12 +11,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 from vla_fixtures import grammar, observe, tiny  # noqa: E402
 
 from cordillera.policy.student import Student, StudentConfig  # noqa: E402
 from cordillera.policy.vla.export import export  # noqa: E402
 from cordillera.policy.vla.generate import Sampling  # noqa: E402
+from cordillera.policy.vla.graphs import Sketch  # noqa: E402
 from cordillera.policy.vla.model import ThinkOptions, new_vla  # noqa: E402
 from cordillera.policy.vla.prompt import BadObservation, Prompt  # noqa: E402
 from cordillera.policy.vla.stream import Stream  # noqa: E402
@@ -145,6 +147,16 @@ def test_int8_is_smaller_and_agrees(model, folder, int8):
         found.append(student.read(inputs)[0])
     agreement = np.corrcoef(*found)[0, 1]
     assert sizes[1] < sizes[0] and 0.9 < agreement < 1.0
+
+
+def test_int8_products_do_not_saturate():
+    weight = np.ones((4, 64), np.float32)
+    weight[:, ::3] = -0.5
+    x = np.random.default_rng(0).uniform(0.5, 1.0, (5, 64)).astype(np.float32)
+    sketch = Sketch(int8=True)
+    graph = sketch.model({"x": (5, 64)}, {"y": sketch.linear("x", weight)})
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert np.abs(session.run(None, {"x": x})[0] - x @ weight.T).max() < 0.5
 
 
 def test_the_student_runs_without_torch(folder):

@@ -24,6 +24,7 @@ from cordillera.policy.vla.vision import PatchMerger, VisionBlock, VisionTower
 
 CONTRIB = "com.microsoft"
 OPSET, IR_VERSION = 23, 10
+TOP = 63  # of a weight as an integer: two products with a byte then fit 16 bits, in which AVX2 adds them and saturates
 
 
 def values(tensor: Tensor) -> NDArray[np.float32]:
@@ -65,7 +66,7 @@ class Sketch:
     def linear(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None) -> str:
         """x (..., K), weight (N, K) and bias (N,) -> (..., N)."""
         if self.int8:
-            scale = np.maximum(np.abs(weight).max(axis=1), 1e-12) / np.float32(127.0)
+            scale = np.maximum(np.abs(weight).max(axis=1), 1e-12) / np.float32(TOP)
             rounded = np.rint(weight / scale[:, None]).astype(np.int8).T
             zero = np.zeros(len(scale), np.int8)
             inputs = [self.const(rounded), self.const(scale), self.const(zero)]
