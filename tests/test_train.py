@@ -201,6 +201,21 @@ def test_the_course_teaches_the_decoder_and_the_eyes(cfg, rows):
     assert any(p.grad is not None and p.grad.any() for p in model.vision.parameters())
 
 
+def test_a_blind_batch_has_the_prompt_without_its_pictures(cfg, rows):
+    seen = assemble(rows, np.arange(4), cfg, LOUD, 0)
+    blind = assemble(rows, np.arange(4), cfg, replace(LOUD, blind=True), 0)
+    assert blind.images.shape[1] == 0 and not blind.image_mask.any()
+    assert (blind.targets[0] == IGNORED).all()  # what cannot be seen is not to be said
+    for row in range(4):
+        here, there = seen.seen[row] & ~seen.image_mask[row], blind.seen[row]
+        assert torch.equal(seen.ids[row][here], blind.ids[row][there])
+        assert torch.equal(seen.positions[:, row][:, here], blind.positions[:, row][:, there])
+    assert torch.equal(seen.start, blind.start) and torch.equal(seen.actions, blind.actions)
+    losses = dict(zip(LOSSES, Objective(new_vla(cfg))(blind), strict=True))
+    assert losses["words"] == 0.0 and losses["sight"] == 0.0
+    assert losses["flow"] > 0.0 and losses["course"] > 0.0
+
+
 # ------------------------------------------------------------------- the loop
 
 

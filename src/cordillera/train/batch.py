@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ CLOSING_TOKENS = 2
 class Batch:
     """B windows. A sequence is prompt, words, their closing, and where wanted the future's tokens; padded behind."""
 
-    images: Tensor  # (B, I, H, W, 3) uint8
+    images: Tensor  # (B, I, H, W, 3) uint8; none of them, I = 0, where the batch is blind
     ids: Tensor  # (B, L)
     positions: Tensor  # (3, B, L) rotary
     image_mask: Tensor  # (B, L)
@@ -55,6 +55,7 @@ class Assembly:
     unsaid: float = 0.3  # share of windows whose words are left out, so that driving without words is learned too
     unsaid_easy: float = 0.5  # the same where there is nothing to say; there, saying nothing is learned
     future_tokens: bool = True
+    blind: bool = False  # without pictures, and so without learning words: how plans follow words, route and speed
     fixed_length: bool = False  # pad to the longest that can be, so that compiled graphs see one shape
 
 
@@ -79,6 +80,8 @@ def assemble(rows: Rows, which: NDArray[np.int64], config: VlaConfig, how: Assem
     """Rows by number -> a batch on the CPU; words left out, noise and times are drawn from the seeds."""
     chance = np.random.default_rng((*seeds, 1))
     held = {name: values[which] for name, values in rows.arrays.items()}
+    if how.blind:
+        held |= without_images(held, config)
     share = np.where(held["easy"], how.unsaid_easy, how.unsaid)
     silent = (chance.random(len(which)) < share) & (rows.kind[which] != DECISION)
     extra = held["tokens"].shape[1] if how.future_tokens else 0
@@ -94,7 +97,7 @@ def assemble(rows: Rows, which: NDArray[np.int64], config: VlaConfig, how: Assem
         positions[:, row, :first] = held["positions"][row, :, :first]
         positions[:, row, first : end + extra] = held["next_position"][row] + np.arange(count + extra)
         seen[row, :end] = True
-        if held["learns"][row] and (not silent[row] or held["easy"][row]):
+        if not how.blind and held["learns"][row] and (not silent[row] or held["easy"][row]):
             # after the closing was chosen its second token is sure
             targets[0, row, first - 1 : end - 2] = words[:-1]
         if extra:
@@ -118,6 +121,18 @@ def assemble(rows: Rows, which: NDArray[np.int64], config: VlaConfig, how: Assem
         speed_mps=tensor(speed.astype(np.float32)),
         looks=tensor(rows.shown(held["image_of"])),
     )
+
+
+def without_images(held: dict[str, NDArray[Any]], config: VlaConfig) -> dict[str, NDArray[Any]]:
+    """Rows' columns -> those that change where the image tokens are taken out of the prompt; positions stay."""
+    kept = held["ids"] != config.ids.image
+    order = np.argsort(~kept, axis=1, kind="stable")[:, : kept.sum(1).max()]
+    count = (kept & (np.arange(kept.shape[1]) < held["count"][:, None])).sum(1)
+    positions = np.take_along_axis(held["positions"], order[:, None], axis=2)
+    return {
+        "ids": np.take_along_axis(held["ids"], order, axis=1), "positions": positions, "count": count,
+        "image_of": held["image_of"][:, :0],
+    }  # fmt: skip
 
 
 def glance(rows: Rows, count: int, *seeds: int) -> Glance:

@@ -4,7 +4,8 @@ One loss of six parts: the next token of the reasoning; the next token of the fu
 action expert from noise to the driven actions, on draws of noise and time; how far the path to which that flow points
 lies from the driven one, and the course that the decoder sees for itself (see `train.course`); and what each patch of
 the pictures shows (see `train.eyes`). The expert reads keys and values of the text decoder that carry no gradient, so
-the words are not bent to serve the plan. The first steps may be glances: pictures alone, for the vision tower alone.
+the words are not bent to serve the plan. The first steps may be glances: pictures alone, for the vision tower alone;
+and after them blind: windows without their pictures, which cost a fraction and teach what a plan owes to the words.
 
 What is random is a function of the seed, the step and the process, so a run that was stopped goes on as if it had not.
 """
@@ -78,6 +79,8 @@ class SftConfig:
     sight_weight: float = 1.0
     glances: int = 0  # first steps, in which only the vision tower learns, from pictures alone
     pictures: int = 128  # of such a step and process
+    blind: int = 0  # steps after those, in which plans are learned from words, route and speed alone
+    blind_batch: int = 64  # windows of such a step and process
     power: float = 0.5  # of the balance over decisions, causes, regions, weather
     assembly: Assembly = field(default_factory=Assembly)
     save_every: int = 200
@@ -117,12 +120,14 @@ class Objective(nn.Module):
             return torch.stack([*seen.new_zeros(len(LOSSES) - 1), seen])
         model, config = self.model, self.model.config
         count = len(batch.images)
-        features = self.features(batch.images.flatten(0, 1))
-        visual = Visual(batch.image_mask, features.flatten(1, 2))
+        features, visual = None, None
+        if batch.images.shape[1]:
+            features = self.features(batch.images.flatten(0, 1))
+            visual = Visual(batch.image_mask, features.flatten(1, 2))
 
         length = batch.ids.shape[1]
         half = torch.is_autocast_enabled(batch.ids.device.type)
-        kind = torch.get_autocast_dtype(batch.ids.device.type) if half else features.dtype
+        kind = torch.get_autocast_dtype(batch.ids.device.type) if half else model.text.embed_tokens.weight.dtype
         cache = Cache.empty(config.text, count, length, batch.ids.device, kind)
         cache.owner = torch.where(batch.seen, PREFIX, NOBODY)
         cache.length = length
@@ -141,7 +146,7 @@ class Objective(nn.Module):
         speed, end = batch.speed_mps, batch.seen.sum(1) - 1
         path = miss(noisy + (1.0 - moment) * velocity, action, speed[:, None], config.action_space)
         course = self.course(hidden[torch.arange(count, device=end.device), end], batch.actions, speed)
-        sight = self.eyes(features, batch.looks.flatten(0, 1))
+        sight = flow.new_zeros(()) if features is None else self.eyes(features, batch.looks.flatten(0, 1))
         words = (self.next_token(hidden, target) for target in batch.targets)
         return torch.stack([*words, flow, path, course, sight])
 
@@ -211,8 +216,10 @@ class Trainer:
         seeds = (config.seed, *divmod(number, config.micro_batches), self.place.rank)
         if seeds[1] < config.glances:
             return glance(self.rows, config.pictures // config.micro_batches, *seeds)
-        which = draw_rows(self.weights, config.batch // config.micro_batches, *seeds)
-        return assemble(self.rows, which, self.model_config, config.assembly, *seeds)
+        blind = seeds[1] < config.glances + config.blind
+        count, how = (config.blind_batch if blind else config.batch), replace(config.assembly, blind=blind)
+        which = draw_rows(self.weights, count // config.micro_batches, *seeds)
+        return assemble(self.rows, which, self.model_config, how, *seeds)
 
     def advance(self) -> dict[str, float]:
         """One step: accumulate the micro-batches' gradients, clip, update. Gives the losses and the gradient's norm."""
