@@ -56,6 +56,7 @@ class Recipe:
     rate: float = 8e-4  # learning rate
     glances: int = 1_000  # first steps, for the vision tower alone
     pictures: int = 512  # of each of them
+    blind: int = 500  # steps after those, on windows without their pictures
     future_tokens: bool = True  # whether the text decoder learns the future as tokens too
     recovery_s: float = 3.0  # between recovery starts
     cameras: tuple[str, ...] = BOTH
@@ -149,10 +150,11 @@ def prepare_alone(folder: Path, config: VlaConfig) -> None:
 
 def fit(recipe: Recipe, console: Console, name: str = "run", begin: Path | None = None) -> bool:
     """Train, or go on with it; False where the time ran out. From a model's weights it takes a third of the steps."""
+    early: dict[str, object] = {"glances": recipe.glances, "blind": recipe.blind, "blind_batch": 2 * recipe.batch}
     changes: dict[str, object] = {
-        "save_every": 200, "look_every": 500, "loaders": recipe.loaders,
-        "rate": recipe.rate * 0.4 if begin else recipe.rate, "glances": 0 if begin else recipe.glances,
-        "pictures": recipe.pictures, "assembly": Assembly(future_tokens=recipe.future_tokens),
+        "save_every": 200, "look_every": 500, "loaders": recipe.loaders, "pictures": recipe.pictures,
+        "rate": recipe.rate * 0.4 if begin else recipe.rate, **({} if begin else early),
+        "assembly": Assembly(future_tokens=recipe.future_tokens),
     }  # fmt: skip
     job = TrainJob(
         rounds(recipe.train_set), recipe.place / name, recipe.preset, cameras=recipe.cameras, frames=recipe.frames,
@@ -247,13 +249,13 @@ def main() -> None:
     )  # fmt: skip
     if arguments.laptop:
         recipe = replace(
-            recipe, workers=2, clips=112, held_clips=16, steps=1_500, batch=16, rate=1e-3, glances=250, pictures=64,
-            frames=1, group=8, recovery_s=1.5, loaders=1, threads=2, device="cpu", future_tokens=False,
+            recipe, workers=2, clips=112, held_clips=16, steps=2_500, batch=16, rate=1e-3, glances=250, pictures=64,
+            blind=220, frames=1, group=8, recovery_s=1.5, loaders=1, threads=2, device="cpu", future_tokens=False,
         )  # fmt: skip
     if arguments.small:
         recipe = replace(
             recipe, clips=2, held_clips=1, preset="tiny", steps=6, batch=4, workers=1, group=1, device="cpu",
-            threads=1, loaders=1, glances=2, pictures=4, families=("maps:town01", "cut_in"), cameras=BOTH[:1],
+            threads=1, loaders=1, glances=2, pictures=4, blind=1, families=("maps:town01", "cut_in"), cameras=BOTH[:1],
             frames=2,
         )  # fmt: skip
     console, began = Console(), time.perf_counter()
