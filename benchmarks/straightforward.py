@@ -95,9 +95,11 @@ class Straightforward:
         start = inputs.next_position + tokens
         position = (start + torch.arange(ours.tokens, device=noise.device)).expand(3, samples, -1)
         mask = torch.zeros(samples, 1, ours.tokens, held + ours.tokens, device=noise.device, dtype=self.model.dtype)
+        state = self.model.states([inputs])
+        state = None if state is None else state.expand(samples, -1)
         x, times = noise, torch.linspace(0.0, 1.0, steps + 1, device=noise.device)
         for i in range(steps):
-            embedded = ours.action_in_proj(x.reshape(samples, ours.tokens, -1), times[i].expand(samples))
+            embedded = ours.action_in_proj(x.reshape(samples, ours.tokens, -1), times[i].expand(samples), state)
             out = self.expert(
                 inputs_embeds=embedded,
                 position_ids=position,

@@ -28,6 +28,7 @@ from cordillera.policy.vla.fast import StaticLoops
 from cordillera.policy.vla.generate import Sampling
 from cordillera.policy.vla.model import VLA, new_vla
 from cordillera.policy.vla.prompt import Inputs, rotary_positions, to_patches
+from cordillera.policy.vla.state import plan_state
 from cordillera.runtime.quantize import QuantConfig, quantise
 
 
@@ -66,7 +67,8 @@ def inputs_of(config: VlaConfig, cameras: int, frames: int, size: tuple[int, int
     fused = np.array(ids, np.int64)
     positions, free = rotary_positions(fused, grids, config.ids.image, merge)
     xyz, rotation = observation.ego_history.xyz, np.tile(np.eye(3), (16, 1, 1))
-    return Inputs(fused, positions, free, tuple(grids), tuple(patches), tuple(keys), xyz, rotation)
+    state = plan_state(fused, xyz, rotation, config) if config.action_proj.state else None
+    return Inputs(fused, positions, free, tuple(grids), tuple(patches), tuple(keys), xyz, rotation, state=state)
 
 
 def timed(work: Callable[[], object], device: torch.device, repeats: int) -> float:

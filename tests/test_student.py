@@ -31,7 +31,7 @@ TOKENIZER = build_tokenizer(tiny())
 @pytest.fixture(scope="module")
 def model():
     torch.set_num_threads(1)
-    built = new_vla(tiny(per_token=2))
+    built = new_vla(tiny(per_token=2), 2)
     with torch.no_grad():
         for parameter in built.parameters():
             if parameter.ndim > 1:

@@ -224,7 +224,8 @@ def test_the_text_decoder_sends_no_gradient_through_its_cache(model, prompt):
     inputs = prompt.encode(observe())
     hidden, cache = model.hidden([inputs], {k: v.clone() for k, v in model.see([inputs]).items()}, 0)
     assert hidden.requires_grad and not cache.keys.requires_grad
-    context = model.expert.context(cache, torch.zeros(1, 1, dtype=torch.long), torch.tensor([[inputs.next_position]]))
+    start = torch.tensor([[inputs.next_position]])
+    context = model.expert.context(cache, torch.zeros(1, 1, dtype=torch.long), start, model.states([inputs]))
     flow = model.expert.velocity(torch.zeros(1, 1, 64, 2), torch.zeros(1, 1), context)
     model.zero_grad()
     flow.square().mean().backward()

@@ -324,6 +324,8 @@ class Student:
         own = sample[:, None] == sample
         seen = np.concatenate([np.ones((len(own), memory.length), bool), own], axis=1)
         fixed = self._fixed(places, memory, seen, self.model.expert)
+        if inputs.state is not None:
+            fixed["state"] = inputs.state[None]
         x = noise
         times = np.linspace(0.0, 1.0, steps + 1, dtype=np.float32)
         for i in range(steps):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cordillera.policy.vla.actions import initial_speed
 from cordillera.policy.vla.config import VisionConfig, VlaConfig
+from cordillera.policy.vla.state import plan_state
 from cordillera.train.samples import DECISION
 from cordillera.train.store import Rows
 
@@ -35,6 +36,7 @@ class Batch:
     noise: Tensor  # (B, K, N, 2)
     time: Tensor  # (B, K)
     speed_mps: Tensor  # (B,) at the start of the plan
+    state: Tensor  # (B, S) as the expert reads it, see `vla.state`
     looks: Tensor  # (B, I, rows, cols, CHANNELS) uint8, what the pictures show; all 0 where that is not known
 
 
@@ -106,6 +108,8 @@ def assemble(rows: Rows, which: NDArray[np.int64], config: VlaConfig, how: Assem
     noise = torch.Generator().manual_seed(int(chance.integers(2**62)))
     count, points = len(which), held["actions"].shape[1]
     speed = initial_speed(held["history_xyz"], held["history_rot"], config.action_space)
+    past = zip(held["ids"], held["history_xyz"], held["history_rot"], strict=True)
+    state = np.stack([plan_state(*row, config) for row in past])
     tensor = torch.from_numpy
     return Batch(
         images=tensor(rows.pictures(held["image_of"])),
@@ -119,6 +123,7 @@ def assemble(rows: Rows, which: NDArray[np.int64], config: VlaConfig, how: Assem
         noise=torch.randn((count, how.draws, points, 2), generator=noise),
         time=torch.rand((count, how.draws), generator=noise) ** how.early,
         speed_mps=tensor(speed.astype(np.float32)),
+        state=tensor(state),
         looks=tensor(rows.shown(held["image_of"])),
     )
 

@@ -136,7 +136,7 @@ class Objective(nn.Module):
 
         draws = plans or batch.noise.shape[1]
         owner = torch.zeros((count, draws), dtype=torch.long, device=slots.device)
-        context = model.expert.context(cache, owner, batch.start[:, None].expand(-1, draws))
+        context = model.expert.context(cache, owner, batch.start[:, None].expand(-1, draws), batch.state)
         if plans:
             return model.expert.sample(batch.noise[:, :plans], context, config.flow_steps)
         action, moment = batch.actions[:, None], batch.time[..., None, None]

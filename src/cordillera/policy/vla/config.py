@@ -109,6 +109,7 @@ class ActionProjConfig:
     max_freq: float = 100.0
     min_freq: float = 1.0  # the released model's; actions of several standard deviations are told apart by lower ones
     waypoints_per_token: int = 1  # 1 is the released layout; more share one token of the expert
+    state: int = 0  # numbers of `state.plan_state` that enter the tokens too; 0 is the released layout
 
 
 @dataclass(frozen=True)
@@ -244,6 +245,7 @@ def edge() -> VlaConfig:
     )
 
 
+STATE = 13  # `state.SIZE`
 OWN_TEXT_TOKENS = 512  # bytes, prompt phrases and the words of the reasoning grammar, with room to grow
 
 
@@ -259,7 +261,9 @@ def _own(vision: VisionConfig, text: DecoderConfig, expert: DecoderConfig, pixel
         traj_start=base + 7,
         traj_vocab_size=2 * bins,
         tie_embeddings=True,
-        action_proj=ActionProjConfig(hidden_size=192, max_freq=4.0, min_freq=0.04, waypoints_per_token=per_token),
+        action_proj=ActionProjConfig(
+            hidden_size=192, max_freq=4.0, min_freq=0.04, waypoints_per_token=per_token, state=STATE
+        ),
         history_tokens=HistoryTokens(num_bins=bins),
         future_tokens=FutureTokens(num_bins=bins),
         prompt=PromptConfig(min_pixels=pixels // 2, max_pixels=pixels, max_tokens=2048),

@@ -25,12 +25,16 @@ class Context:
     bias: Tensor  # (B, 1, group * K * T, cache.length + K * T) from `fold_mask`
     cos: Tensor  # (B, 1, K * T, head_dim)
     sin: Tensor
+    state: Tensor | None = None  # (B * K, S) where the projection takes it
 
 
 class ActionProjection(nn.Module):
-    """Noisy actions (N, T, D) and times (N,) -> tokens (N, T, C) by Fourier features and a small MLP."""
+    """Noisy actions (N, T, D) and times (N,) -> tokens (N, T, C) by Fourier features and a small MLP.
 
-    def __init__(self, config: ActionProjConfig, action_dims: int, hidden: int) -> None:
+    Where the configuration has a state, a second MLP adds what it means for each of the `tokens` tokens.
+    """
+
+    def __init__(self, config: ActionProjConfig, action_dims: int, hidden: int, tokens: int = 1) -> None:
         super().__init__()
         half = config.num_fourier_feats // 2
         self.waves, self.low, self.top = half, math.log10(config.min_freq), math.log10(config.max_freq)
@@ -40,6 +44,10 @@ class ActionProjection(nn.Module):
             layers += [RMSNorm(width, 1e-5), nn.Linear(width, width), nn.SiLU()]
         self.trunk = nn.Sequential(*layers, RMSNorm(width, 1e-5), nn.Linear(width, hidden))
         self.norm = nn.LayerNorm(hidden)
+        self.state: nn.Sequential | None = None
+        if config.state:
+            inner = width // 2
+            self.state = nn.Sequential(nn.Linear(config.state, inner), nn.SiLU(), nn.Linear(inner, tokens * hidden))
 
     def features(self, x: Tensor) -> Tensor:
         """Numbers (...,) -> sines and cosines (..., 2 * waves) at frequencies log-spaced from lowest to highest."""
@@ -47,11 +55,17 @@ class ActionProjection(nn.Module):
         angle = x[..., None] * rates * 2.0 * math.pi
         return torch.cat([angle.sin(), angle.cos()], dim=-1) * math.sqrt(2.0)
 
-    def forward(self, actions: Tensor, time: Tensor) -> Tensor:
+    def forward(self, actions: Tensor, time: Tensor, state: Tensor | None = None) -> Tensor:
+        """Actions (N, T, D), times (N,) and, if the configuration has one, the state (N, S) -> tokens (N, T, C)."""
         waves = self.features(actions).flatten(-2)
         moment = self.features(time)[:, None].expand(-1, actions.shape[1], -1)
         joined = torch.cat([waves, moment], dim=-1).to(self.norm.weight.dtype)
-        return self.norm(self.trunk(joined))
+        tokens = self.trunk(joined)
+        if self.state is not None:
+            if state is None:
+                raise ValueError("this expert reads the car's state, and none was given")
+            tokens = tokens + self.state(state.to(tokens.dtype)).unflatten(-1, (-1, tokens.shape[-1]))
+        return self.norm(tokens)
 
 
 class ActionExpert(nn.Module):
@@ -64,11 +78,11 @@ class ActionExpert(nn.Module):
         self.tokens = waypoints // self.per_token
         self.layers = DecoderStack(config)
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.action_in_proj = ActionProjection(proj, dims * self.per_token, config.hidden_size)
+        self.action_in_proj = ActionProjection(proj, dims * self.per_token, config.hidden_size, self.tokens)
         self.action_out_proj = nn.Linear(config.hidden_size, dims * self.per_token)
 
-    def context(self, cache: Cache, owner: Tensor, start: Tensor) -> Context:
-        """Samples' owners in the cache (B, K) and first positions (B, K) -> what the flow needs, computed once.
+    def context(self, cache: Cache, owner: Tensor, start: Tensor, state: Tensor | None = None) -> Context:
+        """Samples' owners in the cache (B, K), first positions (B, K), states (B, S) -> what the flow needs, once.
 
         Not causal: every action token sees the prefix, its owner's generated tokens and its own sample.
         """
@@ -82,13 +96,14 @@ class ActionExpert(nn.Module):
         position = (start[..., None] + torch.arange(tokens, device=device)).reshape(1, batch, -1).expand(3, -1, -1)
         cos, sin = rotary(position, self.config, self.action_out_proj.weight.dtype)
         bias = fold_mask(torch.cat([past, own], dim=-1).unsqueeze(1), self.config, cos.dtype)
-        return Context(cache, bias, cos, sin)
+        state = None if state is None else state.repeat_interleave(samples, dim=0)
+        return Context(cache, bias, cos, sin, state)
 
     def velocity(self, actions: Tensor, time: Tensor, context: Context) -> Tensor:
         """Noisy actions (B, K, N, D) at times (B, K) -> the flow's direction (B, K, N, D)."""
         batch, samples = actions.shape[:2]
         grouped = actions.reshape(batch * samples, self.tokens, -1)
-        x = self.action_in_proj(grouped, time.reshape(-1)).reshape(batch, samples * self.tokens, -1)
+        x = self.action_in_proj(grouped, time.reshape(-1), context.state).reshape(batch, samples * self.tokens, -1)
         cache = context.cache
         for number, layer in enumerate(self.layers):
             query, key, value = layer.project(x, context.cos, context.sin)

@@ -66,6 +66,8 @@ class StaticLoops:
         waypoints = model.config.action_space.n_waypoints
         self.noise = torch.zeros(1, samples, waypoints, 2, device=device)
         self.actions = torch.zeros_like(self.noise)
+        size = model.config.action_proj.state
+        self.state = torch.zeros(1, size, device=device) if size else None
         self.decode, self.flow = Replay(self._step, device), Replay(self._flow, device)
 
     def _draw(self, logits: Tensor) -> Tensor:
@@ -97,7 +99,7 @@ class StaticLoops:
 
     def _flow(self) -> None:
         # The last drawn token has a position, though it is not in the cache: the plan starts behind it.
-        context = self.model.expert.context(self.cache, self.owner[None], self.position + 1)
+        context = self.model.expert.context(self.cache, self.owner[None], self.position + 1, self.state)
         self.actions.copy_(self.model.expert.sample(self.noise, context, self.steps))
 
     def _start(self, prefix: Prefix) -> None:
@@ -113,6 +115,8 @@ class StaticLoops:
         self.position.copy_(prefix.next_position[:, None].expand(-1, self.samples))
         self.slots.copy_(self.prompt_room + self.owner)
         self.at.zero_()
+        if self.state is not None and prefix.state is not None:
+            self.state.copy_(prefix.state)
         self._put(self._draw(prefix.logits.expand(self.samples, -1)))
 
     @torch.inference_mode()

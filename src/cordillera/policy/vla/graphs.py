@@ -257,7 +257,7 @@ def text_graph(text: TextDecoder, levels: int, int8: bool) -> ModelProto:
 
 
 def action_graph(expert: ActionExpert, int8: bool) -> ModelProto:
-    """actions (K, N, 2), time (1,), tables, past -> the flow (K, N, 2)."""
+    """actions (K, N, 2), time (1,), the state (1, S) if there is one, tables, past -> the flow (K, N, 2)."""
     sketch, tables = Sketch(int8), Tables("cos", "sin", "bias")
     layers = list(expert.layers)
     x = _projected(sketch, expert)
@@ -270,6 +270,8 @@ def action_graph(expert: ActionExpert, int8: bool) -> ModelProto:
     head = expert.action_out_proj
     flow = sketch.shaped(sketch.exact(h, values(head.weight), values(head.bias)), -1, expert.waypoints, expert.dims)
     inputs: dict[str, tuple[int | str, ...]] = {"actions": ("k", expert.waypoints, expert.dims), "time": (1,)}
+    if expert.action_in_proj.state is not None:
+        inputs["state"] = (1, cast("nn.Linear", expert.action_in_proj.state[0]).in_features)
     inputs |= table_shapes(layers[0]) | past_shapes(layers[0], len(layers))
     return sketch.model(inputs, {"flow": flow})
 
@@ -303,6 +305,14 @@ def _projected(sketch: Sketch, expert: ActionExpert) -> str:
             x = sketch.exact(x, values(part.weight), values(part.bias))
         else:
             raise TypeError(f"no operator for {type(part).__name__} in the projection of actions")
+    if projection.state is not None:
+        enter, leave = cast("nn.Linear", projection.state[0]), cast("nn.Linear", projection.state[2])
+        state = sketch.exact("state", values(enter.weight), values(enter.bias))
+        state = sketch.one("QuickGelu", state, domain=CONTRIB, alpha=1.0)
+        state = sketch.exact(state, values(leave.weight), values(leave.bias))
+        width = expert.config.hidden_size
+        by_sample = sketch.shaped(x, -1, expert.tokens, width)
+        x = sketch.shaped(sketch.one("Add", by_sample, sketch.shaped(state, 1, -1, width)), 1, -1, width)
     norm = projection.norm
     return sketch.one(
         "LayerNormalization", x, sketch.const(values(norm.weight)), sketch.const(values(norm.bias)), epsilon=norm.eps

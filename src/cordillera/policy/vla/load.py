@@ -34,6 +34,7 @@ RENAMES = (
     (r"^vision\.(blocks\.\d+)\.fc([12])\.", r"vlm.model.visual.\1.mlp.linear_fc\2."),
     (r"^vision\.", "vlm.model.visual."),
     (r"^expert\.action_in_proj\.trunk\.", "action_in_proj.encoder.trunk."),
+    (r"^expert\.action_in_proj\.state\.", "action_in_proj.encoder.state."),
     (r"^expert\.action_(in|out)_proj\.", r"action_\1_proj."),
 )
 

@@ -35,6 +35,7 @@ class Prefix:
     cache: Cache
     logits: Tensor  # (B, V) after the last token of each prompt
     next_position: Tensor  # (B,)
+    state: Tensor | None = None  # (B, S) where the expert reads it
 
 
 @dataclass
@@ -148,7 +149,12 @@ class VLA(nn.Module):
         last = torch.tensor([len(inputs.ids) - 1 for inputs in batch], device=self.device)
         logits = self.text.lm_head(hidden[torch.arange(len(batch), device=self.device), last])
         free = torch.tensor([inputs.next_position for inputs in batch], device=self.device)
-        return Prefix(cache, logits, free)
+        return Prefix(cache, logits, free, self.states(batch))
+
+    def states(self, batch: Sequence[Inputs]) -> Tensor | None:
+        """Prompts -> the states that the expert reads beside them (B, S), if it reads any."""
+        held = [inputs.state for inputs in batch if inputs.state is not None]
+        return torch.from_numpy(np.stack(held)).to(self.device) if held else None
 
     def feed(self, prefix: Prefix, chunks: list[list[list[int]]], offsets: list[list[int]]) -> Tensor:
         """Every sample's next tokens (B x samples lists) -> logits after each non-empty chunk (N, V), in order."""
@@ -235,7 +241,7 @@ class VLA(nn.Module):
         owner = torch.arange(samples, device=self.device) * paths // samples
         said = [[path.stop + 1 if path.stop >= 0 else len(path.tokens) for path in row] for row in thought.paths]
         start = prefix.next_position[:, None] + torch.tensor(said, device=self.device)[:, owner.cpu()]
-        return self.expert.context(prefix.cache, owner.expand(len(said), -1), start)
+        return self.expert.context(prefix.cache, owner.expand(len(said), -1), start, prefix.state)
 
     @torch.inference_mode()
     def act(
@@ -281,7 +287,9 @@ def new_vla(config: VlaConfig, seed: int = 0) -> VLA:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:
-                parameter.normal_(0.0, 0.02, generator=source)
+                # a dozen inputs need larger weights than hundreds
+                wide = parameter.shape[1] ** -0.5 if name.endswith("action_in_proj.state.0.weight") else 0.02
+                parameter.normal_(0.0, wide, generator=source)
             elif name.endswith("bias"):
                 parameter.zero_()
         numbers = slice(config.traj_start, config.traj_start + config.traj_vocab_size)

@@ -19,6 +19,7 @@ from cordillera.geometry import rotation_of
 from cordillera.policy.vla.actions import history_to_tokens
 from cordillera.policy.vla.config import PromptConfig, VisionConfig, VlaConfig
 from cordillera.policy.vla.navigation import route_words
+from cordillera.policy.vla.state import plan_state
 from cordillera.policy.vla.tokenizer import VlaTokenizer
 from cordillera.types import Observation, Trajectory
 
@@ -68,6 +69,7 @@ class Inputs:
     history_xyz: NDArray[np.float64]  # (16, 3) rig frame of now
     history_rot: NDArray[np.float64]  # (16, 3, 3)
     target: Target | None = None
+    state: NDArray[np.float32] | None = None  # (S,) where the expert reads it, see `state.plan_state`
 
 
 def rotary_positions(
@@ -175,9 +177,9 @@ def without_route(inputs: Inputs, config: VlaConfig) -> Inputs:
         raise ValueError("guidance needs a prompt with navigation text; this observation's route.text is empty")
     ids = np.concatenate([inputs.ids[: first[0]], inputs.ids[last[0] + 1 :]])
     positions, free = rotary_positions(ids, inputs.grids, config.ids.image, config.vision.spatial_merge_size)
-    return Inputs(
-        ids, positions, free, inputs.grids, inputs.patches, inputs.keys, inputs.history_xyz, inputs.history_rot
-    )
+    past = inputs.history_xyz, inputs.history_rot
+    state = plan_state(ids, *past, config) if config.action_proj.state else None
+    return Inputs(ids, positions, free, inputs.grids, inputs.patches, inputs.keys, *past, state=state)
 
 
 def check_history(history: Trajectory, t_us: int, poses: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -298,7 +300,8 @@ class Prompt:
             ids = fuse_history(ids, history_to_tokens(xyz, rotation, self.config.history_tokens), self.config)
         positions, free = rotary_positions(ids, grids, self.config.ids.image, vision.spatial_merge_size)
         wanted = None if target is None else self._target(*target)
-        return Inputs(ids, positions, free, tuple(grids), tuple(patches), tuple(keys), xyz, rotation, wanted)
+        state = plan_state(ids, xyz, rotation, self.config) if self.config.action_proj.state else None
+        return Inputs(ids, positions, free, tuple(grids), tuple(patches), tuple(keys), xyz, rotation, wanted, state)
 
     def _ids(self, cameras: list[tuple[str, list[int]]], route: str, question: str, end: str) -> NDArray[np.int64]:
         for name, text in (("route.text", route), ("question", question)):

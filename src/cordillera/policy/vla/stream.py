@@ -85,4 +85,4 @@ class Stream:
         partial = None if visual is None else visual.only(slots)
         hidden = model.text(x, positions[:, :, slots], cache, slots, mask, partial)
         free = torch.tensor([inputs.next_position], device=device)
-        return Prefix(cache, model.text.lm_head(hidden[:, -1]), free)
+        return Prefix(cache, model.text.lm_head(hidden[:, -1]), free, model.states([inputs]))
