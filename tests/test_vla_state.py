@@ -67,6 +67,7 @@ def test_the_plan_depends_on_the_state_and_guidance_drops_the_route():
     inputs = Prompt(model.config, build_tokenizer(model.config)).encode(observe())
     assert inputs.state is not None
     thought = model.think(inputs)
+    assert thought.prefix.state is not None
     plain = model.act(thought).actions
     thought.prefix.state = thought.prefix.state + 0.5
     assert np.abs(model.act(thought).actions - plain).max() > 1e-3
@@ -74,5 +75,5 @@ def test_the_plan_depends_on_the_state_and_guidance_drops_the_route():
     with pytest.raises(ValueError, match="state"):
         model.act(thought)
     bare = without_route(inputs, model.config)
-    assert not bare.state[: COUNT + 1].any()
+    assert bare.state is not None and not bare.state[: COUNT + 1].any()
     np.testing.assert_array_equal(bare.state[COUNT + 1 :], inputs.state[COUNT + 1 :])
