@@ -93,10 +93,10 @@ class Timing:
     reused: int  # prompt tokens taken from the last window
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    """A graph that runs on the thread that calls it: its operators are too small to be shared out."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it starves others of a busy core
+    options.intra_op_num_threads = 1
     options.log_severity_level = 3
     # the graphs are written in fused operators; fusing sums into layer norms as well would make them slower
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -126,8 +126,7 @@ class Student:
         self.prompt = Prompt(self.model, self.tokenizer)
         self.embeddings: Array = np.load(folder / "embeddings.npy")
         self.places: Array = np.load(folder / "places.npy")
-        shared = {"vision": 1, "text": config.threads, "action": 1}
-        self.graphs = {name: _session(folder / f"{name}.onnx", threads) for name, threads in shared.items()}
+        self.graphs = {name: _session(folder / f"{name}.onnx") for name in ("vision", "text", "action")}
         self.spread = map if config.threads == 1 else ThreadPoolExecutor(config.threads).map  # over images and plans
         self.features: dict[ImageKey, Array] = {}
         self.grids: dict[tuple[int, int], dict[str, Array]] = {}  # what the vision graph takes beside the patches
