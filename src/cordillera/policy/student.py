@@ -309,12 +309,12 @@ class Student:
         The plans run in groups, each on a core of its own: that scales better than sharing out single operators.
         """
         groups = [noise[k : k + GROUP] for k in range(0, len(noise), GROUP)]
-        actions = np.concatenate(list(self.spread(lambda group: self._flow(memory, position, group), groups)))
+        actions = np.concatenate(list(self.spread(lambda group: self._flow(inputs, memory, position, group), groups)))
         if not np.isfinite(actions).all():
             raise ValueError(f"{self.name}: the action graph produced NaN or infinite actions")
         return actions
 
-    def _flow(self, memory: Memory, position: int, noise: Array) -> Array:
+    def _flow(self, inputs: Inputs, memory: Memory, position: int, noise: Array) -> Array:
         """The same for one group of plans."""
         samples, tokens = len(noise), self.model.action_tokens
         steps = self.config.flow_steps or self.model.flow_steps
