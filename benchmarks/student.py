@@ -1,7 +1,9 @@
 """Exported nano with random weights on the CPU -> milliseconds of each stage; `python -m benchmarks.student`.
 
 Two cameras of 320 x 180, four frames each, sliding by one frame a decision. The words come from a grammar whose
-texts have at most 16 tokens; the plan takes five flow steps. Medians over the decisions after the first ones.
+texts have at most 16 tokens; the plan takes five flow steps. Words that are the last decision's again take one
+evaluation, others one for each choice: "as before" and "new" (the student is made to forget what it said). Medians over
+the decisions after the first ones.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ from cordillera.policy.vla.tokenizer import build_tokenizer
 STAGES = [field.name for field in fields(Timing)]
 
 
-def measure(student: Student, decisions: int) -> tuple[dict[str, float], float]:
-    """A student -> the median of each stage, and of the whole decision, in ms."""
+def measure(student: Student, decisions: int, forgets: bool) -> tuple[dict[str, float], float]:
+    """A student, which may forget its words each time -> the median of each stage, and of the whole decision, in ms."""
     rows, totals = [], []
     for step in range(decisions):
+        student.said = [] if forgets else student.said
         decision = student.decide(observe(step))
         if step >= 2 and student.timing is not None:
             rows.append(student.timing)
@@ -65,7 +68,7 @@ def main() -> None:
     model = new_vla(config)
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"{arguments.preset}: {count / 1e6:.1f} M parameters, {arguments.threads} threads, {arguments.samples} plans")
-    print(f"{'graphs':8} {'stream':6} {'words':5} " + " ".join(f"{name:>10}" for name in STAGES) + f" {'total_ms':>10}")
+    print(f"{'graphs':8} {'stream':6} {'words':9} " + " ".join(f"{name:>10}" for name in STAGES) + f" {'total_ms':>10}")
     base = StudentConfig(threads=arguments.threads, samples=arguments.samples, flow_steps=5, refresh=10**9)
     with tempfile.TemporaryDirectory() as scratch:
         folders = {"float": Path(scratch) / "float", "int8": Path(scratch) / "int8"}
@@ -73,11 +76,12 @@ def main() -> None:
             export(model, tokenizer, folder, int8=kind == "int8")
         for kind, folder in folders.items():
             for stream in ("exact", "shift"):
-                for words in (True, False):
-                    student = Student(folder, replace(base, reason=words, stream=stream), trace_grammar(tokenizer))
-                    parts, total = measure(student, arguments.decisions)
+                for words in ("as before", "new", "none"):
+                    settings = replace(base, reason=words != "none", stream=stream)
+                    student = Student(folder, settings, trace_grammar(tokenizer))
+                    parts, total = measure(student, arguments.decisions, words == "new")
                     row = " ".join(f"{parts[name]:10.2f}" for name in STAGES)
-                    print(f"{kind:8} {stream:6} {'yes' if words else 'no':5} {row} {total:10.2f}", flush=True)
+                    print(f"{kind:8} {stream:6} {words:9} {row} {total:10.2f}", flush=True)
         for name, value in agreement(Student(folders["float"], base), Student(folders["int8"], base)).items():
             print(f"int8 against float: {name}: {value:.4f}")
 

@@ -252,7 +252,8 @@ class Student:
         """
         chance = np.random.default_rng(self.config.seed)
         grammar, guess = self.grammar, self.said
-        if self.has_nothing_to_say(logits):
+        silent = self.has_nothing_to_say(logits)
+        if silent:
             grammar, guess = TokenTrie([self.tokenizer.encode(CLOSING)]), []
         state: Any = grammar.start() if grammar else None
         tokens: list[int] = []
@@ -278,7 +279,7 @@ class Student:
                 rows, memory = self._hear(tokens[same:], rows[: same + 1], memory, position + same)
                 heard = list(tokens)
             if self.model.ids.future_start in fresh:
-                self.said = tokens
+                self.said = self.said if silent else tokens
                 return tokens, memory.first(memory.length - len(heard) + len(tokens))
         raise RuntimeError(f"{self.name}: the reasoning did not end within {self.config.max_new_tokens} tokens")
 
